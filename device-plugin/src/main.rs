@@ -1,0 +1,3 @@
+//! The device plugin daemon.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the tests on SR-IOV NICs share.
