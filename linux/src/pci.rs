@@ -1,0 +1,149 @@
+//! PCI devices as sysfs shows them, under a root that tests can change.
+//!
+//! Nothing is cached: a handle is a path, and each question is answered by sysfs at that moment.
+
+mod attribute;
+mod net;
+mod sriov;
+mod userspace;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use linkspan_types::PciAddress;
+use sysfs_class::SysClass;
+
+pub use attribute::SysfsError;
+pub use net::NetDevice;
+pub use userspace::IommuGroup;
+
+/// A sysfs tree: the host's own, or one made by a test.
+#[derive(Clone, Debug)]
+pub struct Sysfs {
+    root: PathBuf,
+}
+
+/// One PCI device: a cheap handle, also for a device that is not there (see [`Self::exists`]).
+#[derive(Clone, Debug)]
+pub struct PciDevice {
+    address: PciAddress,
+    path: PathBuf,
+}
+
+impl Sysfs {
+    /// The sysfs of this machine, `/sys`. Its network devices are those of the mount's namespace.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::at("/sys")
+    }
+
+    /// A sysfs tree at another place.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The addresses of all PCI devices, in order. A machine without a PCI bus has none.
+    pub fn pci_addresses(&self) -> Result<Vec<PciAddress>, SysfsError> {
+        attribute::parsed_entries(&self.pci_devices(), "a PCI address such as 0000:3b:02.1")
+    }
+
+    /// The device at an address.
+    #[must_use]
+    pub fn pci(&self, address: PciAddress) -> PciDevice {
+        PciDevice { address, path: self.pci_devices().join(address.to_string()) }
+    }
+
+    fn pci_devices(&self) -> PathBuf {
+        self.root.join("bus/pci/devices")
+    }
+}
+
+impl PciDevice {
+    /// Where the device is on the bus.
+    #[must_use]
+    pub fn address(&self) -> PciAddress {
+        self.address
+    }
+
+    /// Whether there is such a device now.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// The vendor's number, `0x8086` for Intel.
+    pub fn vendor(&self) -> Result<u16, SysfsError> {
+        self.hex("vendor", "a vendor such as 0x8086")
+    }
+
+    /// The vendor's number for this device.
+    pub fn device(&self) -> Result<u16, SysfsError> {
+        self.hex("device", "a device such as 0x154c")
+    }
+
+    /// The 24-bit class, `0x020000` for an Ethernet controller; its highest byte is the base class.
+    pub fn class(&self) -> Result<u32, SysfsError> {
+        self.hex("class", "a device class such as 0x020000")
+    }
+
+    /// The name of the driver that the device is bound to, if it is bound.
+    pub fn driver(&self) -> Result<Option<String>, SysfsError> {
+        let link = self.join("driver");
+        let driver = self.generic().driver();
+        let Some(driver) = attribute::if_present(driver, &link)? else { return Ok(None) };
+        // Not `driver.id()`, which panics on a name that isn't UTF-8.
+        attribute::file_name(driver.path()).map(|name| Some(name.to_owned()))
+    }
+
+    /// The only driver that the kernel may bind to the device, if one is set.
+    pub fn driver_override(&self) -> Result<Option<String>, SysfsError> {
+        let text = attribute::text_if_present(&self.join("driver_override"))?;
+        Ok(text.filter(|name| name != "(null)" && !name.is_empty()))
+    }
+
+    /// The NUMA node that the device is nearest to; nothing where the machine doesn't say (-1).
+    pub fn numa_node(&self) -> Result<Option<u32>, SysfsError> {
+        let path = self.join("numa_node");
+        match attribute::text_if_present(&path)?.as_deref() {
+            None | Some("-1") => Ok(None),
+            Some(text) => attribute::parse(&path, text, "a NUMA node, or -1 for none").map(Some),
+        }
+    }
+
+    /// sysfs-class's view of the device.
+    #[expect(unsafe_code, reason = "the crate's safe constructor only takes paths below /sys")]
+    fn generic(&self) -> sysfs_class::PciDevice {
+        // SAFETY: "unchecked" means that the path may be missing or not be a PCI device's. The crate
+        // only opens files below it, so either ends in an I/O error and never in undefined behaviour.
+        unsafe { sysfs_class::PciDevice::from_path_unchecked(self.path.clone()) }
+    }
+
+    /// sysfs-class reads these too, but it panics on a file of less than two bytes.
+    fn hex<T: TryFrom<u64>>(&self, name: &str, expected: &'static str) -> Result<T, SysfsError> {
+        let path = self.join(name);
+        let text = attribute::text(&path)?;
+        text.strip_prefix("0x")
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| SysfsError::unexpected(&path, &text, expected))
+    }
+
+    /// The PCI address that a link in the device's directory points to.
+    fn linked_address(&self, name: &str) -> Result<Option<PciAddress>, SysfsError> {
+        let link = self.join(name);
+        let Some(target) = attribute::if_present(fs::read_link(&link), &link)? else {
+            return Ok(None);
+        };
+        let address = attribute::file_name(&target)?;
+        attribute::parse(&link, address, "a link to a PCI device").map(Some)
+    }
+
+    fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

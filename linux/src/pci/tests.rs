@@ -1,0 +1,195 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+
+/// A tree with the PF `0000:01:00.0` (VFs at `offset`, `stride`) and `vfs` VFs, as the kernel links them.
+fn tree(vfs: &[&str], offset: u32, stride: u32) -> (tempfile::TempDir, Sysfs) {
+    let root = tempfile::tempdir().unwrap();
+    let devices = root.path().join("bus/pci/devices");
+    let pf = devices.join("0000:01:00.0");
+    fs::create_dir_all(&pf).unwrap();
+    for (name, value) in [("sriov_offset", offset), ("sriov_stride", stride)] {
+        fs::write(pf.join(name), format!("{value}\n")).unwrap();
+    }
+    for (index, vf) in vfs.iter().enumerate() {
+        fs::create_dir(devices.join(vf)).unwrap();
+        symlink("../0000:01:00.0", devices.join(vf).join("physfn")).unwrap();
+        symlink(format!("../{vf}"), pf.join(format!("virtfn{index}"))).unwrap();
+    }
+    let sysfs = Sysfs::at(root.path());
+    (root, sysfs)
+}
+
+fn address(text: &str) -> PciAddress {
+    text.parse().unwrap()
+}
+
+fn write(sysfs: &Sysfs, file: &str, bytes: impl AsRef<[u8]>) {
+    let path = sysfs.root.join("bus/pci/devices/0000:01:00.0").join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_vf_and_its_pf_find_each_other() {
+    let vfs = ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"];
+    let (_root, sysfs) = tree(&vfs, 128, 2);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    let expected: Vec<_> = (0..).zip(vfs.map(address)).collect();
+    assert_eq!(pf.virtual_functions().unwrap(), expected);
+    assert_eq!(pf.physfn().unwrap(), None);
+    for (index, vf) in expected {
+        let vf = sysfs.pci(vf);
+        assert_eq!(vf.physfn().unwrap(), Some(pf.address()));
+        assert_eq!(vf.vf_index(pf.address()).unwrap(), index);
+    }
+}
+
+#[test]
+fn an_index_is_found_where_the_addresses_do_not_tell_it() {
+    // Two VFs whose links are not in the order of their addresses, and a PF without any numbers.
+    let (_root, sysfs) = tree(&["0000:01:10.2", "0000:01:10.0"], 128, 2);
+    let vf = sysfs.pci(address("0000:01:10.0"));
+    assert_eq!(vf.vf_index(address("0000:01:00.0")).unwrap(), 1);
+    fs::remove_file(sysfs.root.join("bus/pci/devices/0000:01:00.0/sriov_offset")).unwrap();
+    assert_eq!(vf.vf_index(address("0000:01:00.0")).unwrap(), 1);
+}
+
+#[test]
+fn a_single_vf_has_a_stride_of_zero() {
+    let (_root, sysfs) = tree(&["0000:01:10.0"], 128, 0);
+    let vf = sysfs.pci(address("0000:01:10.0"));
+    assert_eq!(vf.vf_index(address("0000:01:00.0")).unwrap(), 0);
+    let stranger = sysfs.pci(address("0000:02:00.0")).vf_index(address("0000:01:00.0"));
+    let message = stranger.unwrap_err().to_string();
+    assert!(
+        message.ends_with(r#"0000:01:00.0 is "1 VFs", expected this VF among them"#),
+        "{message}"
+    );
+}
+
+#[test]
+fn generic_attributes_are_read() {
+    let (root, sysfs) = tree(&[], 0, 0);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    let files = [
+        ("vendor", "0x8086\n"),
+        ("device", "0x10c9\n"),
+        ("class", "0x020000\n"),
+        ("numa_node", "1\n"),
+    ];
+    for (file, text) in files {
+        write(&sysfs, file, text);
+    }
+    assert_eq!((pf.vendor().unwrap(), pf.device().unwrap()), (0x8086, 0x10c9));
+    assert_eq!((pf.class().unwrap(), pf.numa_node().unwrap()), (0x2_0000, Some(1)));
+    write(&sysfs, "numa_node", "-1\n");
+    assert_eq!(pf.numa_node().unwrap(), None);
+
+    assert_eq!(pf.driver().unwrap(), None);
+    let driver = root.path().join("bus/pci/drivers/igb");
+    fs::create_dir_all(&driver).unwrap();
+    symlink(&driver, pf.path.join("driver")).unwrap();
+    assert_eq!(pf.driver().unwrap().as_deref(), Some("igb"));
+
+    write(&sysfs, "driver_override", "(null)\n");
+    assert_eq!(pf.driver_override().unwrap(), None);
+    write(&sysfs, "driver_override", "vfio-pci\n");
+    assert_eq!(pf.driver_override().unwrap().as_deref(), Some("vfio-pci"));
+}
+
+#[test]
+fn groups_and_nodes_of_drivers_in_user_space() {
+    let (root, sysfs) = tree(&[], 0, 0);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    assert_eq!(pf.iommu_group().unwrap(), None);
+    assert!(pf.uio_nodes().unwrap().is_empty());
+    let group = root.path().join("kernel/iommu_groups/17");
+    fs::create_dir_all(&group).unwrap();
+    symlink(&group, pf.path.join("iommu_group")).unwrap();
+    assert_eq!(pf.iommu_group().unwrap(), Some(IommuGroup { number: 17, no_iommu: false }));
+    fs::write(group.join("name"), "vfio-noiommu\n").unwrap();
+    assert_eq!(pf.iommu_group().unwrap(), Some(IommuGroup { number: 17, no_iommu: true }));
+    fs::create_dir_all(pf.path.join("uio/uio3")).unwrap();
+    assert_eq!(pf.uio_nodes().unwrap(), ["uio3"]);
+}
+
+#[test]
+fn a_pfs_name_is_not_one_of_its_representors() {
+    let (_root, sysfs) = tree(&[], 0, 0);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    assert_eq!(pf.pf_name().unwrap(), None);
+    write(&sysfs, "net/ens1_0/phys_port_name", "pf0vf0\n");
+    write(&sysfs, "net/ens1np0/phys_port_name", "p0\n");
+    assert_eq!(pf.net_names().unwrap().len(), 2);
+    assert_eq!(pf.pf_name().unwrap().unwrap().as_str(), "ens1np0");
+}
+
+#[test]
+fn an_interface_is_read() {
+    let (root, sysfs) = tree(&[], 0, 0);
+    let directory = root.path().join("class/net/ens1");
+    fs::create_dir_all(&directory).unwrap();
+    let files = [
+        ("address", "52:54:00:aa:00:01\n"),
+        ("mtu", "1500\n"),
+        ("carrier", "1\n"),
+        ("operstate", "up\n"),
+    ];
+    for (file, text) in files {
+        fs::write(directory.join(file), text).unwrap();
+    }
+    let interface = sysfs.net(&"ens1".parse().unwrap());
+    assert_eq!(interface.mac().unwrap(), "52:54:00:aa:00:01".parse().unwrap());
+    assert_eq!(u32::from(interface.mtu().unwrap()), 1500);
+    assert_eq!(interface.carrier().unwrap(), Some(true));
+    assert_eq!(interface.operstate().unwrap(), "up");
+}
+
+#[test]
+fn strange_files_are_errors_and_never_panics() {
+    let (_root, sysfs) = tree(&[], 0, 0);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    let long = [b'0'; 5000];
+    let strange: [&[u8]; 8] = [b"", b"0", b"0x", b"0x+1", b"8086", b"0x12345", b"\xff\xfe", &long];
+    for bytes in strange {
+        write(&sysfs, "vendor", bytes);
+        let error = pf.vendor().unwrap_err();
+        assert!(matches!(error, SysfsError::Unexpected { .. }), "{error}");
+    }
+    write(&sysfs, "vendor", "0\n");
+    let message = pf.vendor().unwrap_err().to_string();
+    assert!(
+        message.ends_with(r#"0000:01:00.0/vendor is "0", expected a vendor such as 0x8086"#),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_machine_without_a_pci_bus_has_no_devices() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(Sysfs::at(root.path()).pci_addresses().unwrap().is_empty());
+    let missing = Sysfs::at(root.path()).pci(address("0000:01:00.0"));
+    assert!(!missing.exists());
+    assert!(missing.vendor().unwrap_err().is_missing());
+}
+
+#[test]
+fn this_machine_is_read() {
+    let sysfs = Sysfs::host();
+    if !Path::new("/sys/bus/pci/devices").exists() {
+        return;
+    }
+    for address in sysfs.pci_addresses().unwrap() {
+        let device = sysfs.pci(address);
+        device.vendor().unwrap();
+        device.class().unwrap();
+        device.driver().unwrap();
+        device.numa_node().unwrap();
+        device.net_names().unwrap();
+    }
+}
