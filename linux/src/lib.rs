@@ -1,3 +1,20 @@
-//! The only code that talks to the kernel.
+//! The only code that talks to the kernel: routing netlink, network namespaces, per-link sysctls, PCI sysfs.
+//!
+//! What to do is decided elsewhere, over plain data; here it is asked and done, one exact message a step.
+//! The netlink crates stay behind the types of this crate: they change often, and nobody else sees them.
+
+mod address;
+mod link;
+mod netlink;
+mod netns;
+mod route;
+pub mod sysctl;
+mod vf;
+
+pub use link::{Link, LinkChange};
+pub use netlink::{Errno, NetlinkError, RouteSocket};
+pub use netns::{Netns, NetnsId, OpenNetnsError};
+pub use route::Route;
+pub use vf::{SetVfError, VfChange, VfSettings};
 
 pub mod pci;

@@ -1,0 +1,193 @@
+//! Network links: what they are now, and the few messages that change them.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use linkspan_types::{IfName, MacAddr, Mtu, PciAddress};
+use netlink_packet_core::{NLM_F_EXCL, Parseable};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage, Prop};
+use rtnetlink::LinkUnspec;
+
+use crate::netlink::{NetlinkError, RouteSocket};
+use crate::netns::Netns;
+
+/// A link as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The number that names it within its namespace; it keeps it when it moves, unless the number is taken
+    /// where it goes.
+    pub index: u32,
+    /// Its name. Not an [`IfName`]: what others called a link need not be a name that we would give.
+    pub name: String,
+    /// Its other names.
+    pub alt_names: Vec<String>,
+    /// Its Ethernet address; none for a link of another type.
+    pub mac: Option<MacAddr>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Whether it was set up by its administrator.
+    pub up: bool,
+    /// Whether it has a carrier, which only a link that is up can have.
+    pub carrier: bool,
+    /// The PCI function that it is the netdev of (kernel 5.14 and newer).
+    pub pci: Option<PciAddress>,
+    /// The index of the bond, bridge or VRF that it belongs to.
+    pub controller: Option<u32>,
+}
+
+/// Changes to a link that go to the kernel as one message. The kernel applies them in the order of the
+/// fields (`do_setlink` in its `net/core/rtnetlink.c`), and those before a failing one stay.
+#[derive(Clone, Debug, Default)]
+pub struct LinkChange<'a> {
+    /// The namespace to move to; a link that is up goes down as it moves.
+    pub netns: Option<&'a Netns>,
+    /// The new Ethernet address.
+    pub mac: Option<MacAddr>,
+    /// The new MTU.
+    pub mtu: Option<Mtu>,
+    /// The new name. A link that moves has it from the moment it arrives.
+    pub name: Option<&'a IfName>,
+    /// Up or down.
+    pub up: Option<bool>,
+}
+
+impl RouteSocket {
+    /// The link with this index.
+    pub fn link(&mut self, index: u32) -> Result<Link, NetlinkError> {
+        let mut message = request();
+        message.header.index = index;
+        self.get_link(message, || format!("look at link {index}"))
+    }
+
+    /// The link with this name; other names don't count.
+    pub fn link_by_name(&mut self, name: &IfName) -> Result<Link, NetlinkError> {
+        let mut message = request();
+        message.attributes.push(LinkAttribute::IfName(name.to_string()));
+        self.get_link(message, || format!("look at link {name}"))
+    }
+
+    /// All links of the namespace.
+    pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
+        let action = || "list the links".to_owned();
+        let replies = self.dump(&RouteNetlinkMessage::GetLink(request()), action)?;
+        replies.iter().map(|reply| Link::parse(reply, &action())).collect()
+    }
+
+    /// The netdev of a PCI function, if it has one in this namespace.
+    pub fn link_of(&mut self, device: PciAddress) -> Result<Option<Link>, NetlinkError> {
+        Ok(self.links()?.into_iter().find(|link| link.pci == Some(device)))
+    }
+
+    /// Changes a link by one message.
+    pub fn change_link(&mut self, index: u32, change: &LinkChange) -> Result<(), NetlinkError> {
+        let mut builder = LinkUnspec::new_with_index(index);
+        if let Some(netns) = change.netns {
+            builder = builder.setns_by_fd(netns.as_fd().as_raw_fd());
+        }
+        if let Some(mac) = change.mac {
+            builder = builder.address(mac.0.to_vec());
+        }
+        if let Some(mtu) = change.mtu {
+            builder = builder.mtu(mtu.into());
+        }
+        if let Some(name) = change.name {
+            builder = builder.name(name.as_str());
+        }
+        builder = match change.up {
+            Some(true) => builder.up(),
+            Some(false) => builder.down(),
+            None => builder,
+        };
+        let message = RouteNetlinkMessage::SetLink(builder.build());
+        self.change(message, 0, || change.describe(index))
+    }
+
+    /// Gives a link another name beside its own.
+    pub fn add_alt_name(&mut self, index: u32, name: &str) -> Result<(), NetlinkError> {
+        let message = RouteNetlinkMessage::NewLinkProp(alt_name(index, name));
+        self.change(message, NLM_F_EXCL, || format!("give link {index} the other name {name}"))
+    }
+
+    /// Takes one of a link's other names away.
+    pub fn remove_alt_name(&mut self, index: u32, name: &str) -> Result<(), NetlinkError> {
+        let message = RouteNetlinkMessage::DelLinkProp(alt_name(index, name));
+        self.change(message, 0, || format!("take the other name {name} from link {index}"))
+    }
+
+    fn get_link(
+        &mut self,
+        message: LinkMessage,
+        action: impl Fn() -> String,
+    ) -> Result<Link, NetlinkError> {
+        let reply = self.get(RouteNetlinkMessage::GetLink(message), &action)?;
+        Link::parse(&reply, &action())
+    }
+}
+
+impl LinkChange<'_> {
+    fn describe(&self, index: u32) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.netns.map(|_| "another namespace".to_owned()));
+        parts.extend(self.name.map(|name| format!("name {name}")));
+        parts.extend(self.mac.map(|mac| format!("MAC {mac}")));
+        parts.extend(self.mtu.map(|mtu| format!("MTU {mtu}")));
+        parts.extend(self.up.map(|up| if up { "up" } else { "down" }.to_owned()));
+        format!("change link {index} to {}", parts.join(", "))
+    }
+}
+
+impl Link {
+    fn parse(reply: &[u8], action: &str) -> Result<Self, NetlinkError> {
+        let message = LinkMessage::parse(reply).map_err(|e| NetlinkError::garbled(action, e))?;
+        Ok(Self::from_message(&message))
+    }
+
+    fn from_message(message: &LinkMessage) -> Self {
+        let mut link = Self {
+            index: message.header.index,
+            name: String::new(),
+            alt_names: Vec::new(),
+            mac: None,
+            mtu: 0,
+            up: message.header.flags.contains(LinkFlags::Up),
+            carrier: message.header.flags.contains(LinkFlags::LowerUp),
+            pci: None,
+            controller: None,
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name.clone_from(name),
+                LinkAttribute::Address(bytes) => {
+                    link.mac = bytes.as_slice().try_into().ok().map(MacAddr);
+                }
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Controller(index) => link.controller = Some(*index),
+                LinkAttribute::ParentDevName(device) => link.pci = device.parse().ok(),
+                LinkAttribute::PropList(properties) => {
+                    link.alt_names.extend(properties.iter().filter_map(
+                        |property| match property {
+                            Prop::AltIfName(name) => Some(name.clone()),
+                            _ => None,
+                        },
+                    ));
+                }
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+/// A request that keeps the kernel from filling in counters that nobody reads.
+fn request() -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message
+}
+
+fn alt_name(index: u32, name: &str) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())]));
+    message
+}

@@ -1,0 +1,176 @@
+//! Network namespaces: opened for as long as a piece of work needs them, never kept.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::fstat;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// An open network namespace. It lives as long as this value: a pod's namespace that a daemon keeps open
+/// can't die, and the VF in it stays lost.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+}
+
+/// Which namespace a path leads to: two paths with the same identity are the same namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetnsId {
+    device: u64,
+    inode: u64,
+}
+
+/// A path that does not lead to a network namespace.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenNetnsError {
+    /// Nothing is there: the namespace is gone, or never was.
+    #[error("network namespace {0} does not exist")]
+    Gone(PathBuf),
+    /// Something is there, but no namespace; what is left of one whose mount has gone looks like this.
+    #[error("{0} is not a network namespace")]
+    NotANamespace(PathBuf),
+    /// The kernel would not open it.
+    #[error("cannot open network namespace {path}")]
+    Open {
+        /// The path as given.
+        path: PathBuf,
+        /// The kernel's word.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl OpenNetnsError {
+    /// Whether there is no such namespace (any more), rather than one that could not be opened.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        !matches!(self, Self::Open { .. })
+    }
+}
+
+impl Netns {
+    /// Opens the namespace at `path`: a bind mount such as `/run/netns/x`, or `/proc/PID/ns/net`.
+    pub fn open(path: &Path) -> Result<Self, OpenNetnsError> {
+        let file = File::open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                OpenNetnsError::Gone(path.to_owned())
+            }
+            // A process that has ended but is not yet reaped.
+            _ if source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                OpenNetnsError::Gone(path.to_owned())
+            }
+            _ => OpenNetnsError::Open { path: path.to_owned(), source },
+        })?;
+        if is_net(&file) {
+            Ok(Self { file })
+        } else {
+            Err(OpenNetnsError::NotANamespace(path.to_owned()))
+        }
+    }
+
+    /// Opens the calling thread's own namespace.
+    pub fn current() -> io::Result<Self> {
+        Ok(Self { file: File::open("/proc/thread-self/ns/net")? })
+    }
+
+    /// Which namespace this is.
+    pub fn id(&self) -> io::Result<NetnsId> {
+        let stat = fstat(&self.file)?;
+        Ok(NetnsId { device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    /// Runs `work` with the calling thread inside this namespace, and takes the thread back out.
+    ///
+    /// Sockets that `work` opens, and `/proc/sys/net` as it sees it, are the namespace's.
+    ///
+    /// # Panics
+    ///
+    /// If the thread can't return to its own namespace: all that it did from then on would happen in the
+    /// pod's.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        let _way_back = WayBack(Self::current()?);
+        enter(self.as_fd())?;
+        Ok(work())
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Takes the thread home however `work` ends, also by a panic.
+struct WayBack(Netns);
+
+impl Drop for WayBack {
+    fn drop(&mut self) {
+        if let Err(e) = enter(self.0.as_fd()) {
+            eprintln!("linkspan: cannot return to the host's network namespace: {e}");
+            std::process::abort();
+        }
+    }
+}
+
+fn enter(netns: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
+}
+
+/// Asks the kernel which type of namespace a file is (`ioctl_nsfs(2)`); any other file refuses.
+#[expect(unsafe_code, reason = "rustix has no wrapper for this ioctl")]
+fn is_net(file: &File) -> bool {
+    use rustix::ioctl::opcode;
+    const NS_GET_NSTYPE: rustix::ioctl::Opcode = opcode::none(0xb7, 3);
+    const CLONE_NEWNET: i32 = 0x4000_0000;
+
+    struct NamespaceType;
+
+    // SAFETY: NS_GET_NSTYPE takes no argument, reads and writes no memory, and answers by its return value.
+    unsafe impl rustix::ioctl::Ioctl for NamespaceType {
+        type Output = i32;
+        const IS_MUTATING: bool = false;
+        fn opcode(&self) -> rustix::ioctl::Opcode {
+            NS_GET_NSTYPE
+        }
+        fn as_ptr(&mut self) -> *mut rustix::ffi::c_void {
+            std::ptr::null_mut()
+        }
+        unsafe fn output_from_ptr(
+            out: rustix::ioctl::IoctlOutput,
+            _: *mut rustix::ffi::c_void,
+        ) -> rustix::io::Result<i32> {
+            Ok(out)
+        }
+    }
+    // SAFETY: see the implementation above; the descriptor is open.
+    unsafe { rustix::ioctl::ioctl(file, NamespaceType) }.is_ok_and(|kind| kind == CLONE_NEWNET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_network_namespace_opens() {
+        assert!(Netns::open(Path::new("/proc/self/ns/net")).is_ok());
+        let gone = Netns::open(Path::new("/run/netns/nobody-made-this")).expect_err("gone");
+        assert!(gone.is_gone());
+        assert_eq!(
+            gone.to_string(),
+            "network namespace /run/netns/nobody-made-this does not exist"
+        );
+        for other in ["/proc/self/ns/mnt", "/dev/null", "/proc"] {
+            let error = Netns::open(Path::new(other)).expect_err("not a namespace");
+            assert_eq!(error.to_string(), format!("{other} is not a network namespace"));
+        }
+    }
+
+    #[test]
+    fn two_ways_to_one_namespace_have_one_identity() {
+        let by_path = Netns::open(Path::new("/proc/self/ns/net")).expect("own namespace");
+        let current = Netns::current().expect("own namespace");
+        assert_eq!(by_path.id().expect("stat"), current.id().expect("stat"));
+    }
+}
