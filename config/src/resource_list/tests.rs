@@ -1,0 +1,165 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::*;
+
+fn one(resource: Value) -> Result<Resource, Invalid> {
+    let mut root = json!({});
+    root["resourceList"] = Value::Array(vec![resource]);
+    let list = ResourceList::from_json(&root)?;
+    Ok(list.resources.into_iter().next().unwrap())
+}
+
+/// The message and the advice of a resource that is refused.
+fn refused(resource: Value) -> (String, String) {
+    let error = one(resource).unwrap_err();
+    (error.to_string(), error.advice.unwrap_or_default())
+}
+
+#[test]
+fn the_peers_configuration_is_read_unchanged() {
+    let resource = one(json!({
+        "resourceName": "intel_sriov-netdevice",
+        "resourcePrefix": "intel.com",
+        "deviceType": "netDevice",
+        "excludeTopology": true,
+        "additionalInfo": {"*": {"token": "a"}, "0000:3B:02.1": {"token": "b"}},
+        "selectors": [
+            {"vendors": ["8086", "15B3"], "devices": ["154c"], "drivers": ["iavf"], "isRdma": false},
+            {"pciAddresses": ["0000:3b:02.1"], "pfNames": ["ens1f0#0,2-7"], "linkTypes": []},
+            {"rootDevices": ["0000:86:00.0", "0000:86:00.1#1"]}
+        ]
+    }))
+    .unwrap();
+    assert_eq!(resource.name, "intel_sriov-netdevice");
+    assert_eq!(resource.prefix.as_deref(), Some("intel.com"));
+    assert!(resource.exclude_topology);
+    assert_eq!(resource.additional_info["0000:3b:02.1"]["token"], "b");
+    let [by_id, by_name, by_root] = &resource.selectors[..] else { panic!("{resource:?}") };
+    assert_eq!(by_id.vendors, [0x8086, 0x15b3]);
+    assert_eq!((&by_id.devices[..], &by_id.drivers[..]), (&[0x154c][..], &["iavf".to_owned()][..]));
+    assert_eq!(by_name.pci_addresses, ["0000:3b:02.1".parse().unwrap()]);
+    assert_eq!(by_name.pf_names[0].indices, Indices::In(vec![0..=0, 2..=7]));
+    assert_eq!(by_root.root_devices[0].indices, Indices::All);
+}
+
+#[test]
+fn one_object_is_a_list_of_one_and_keys_match_in_any_case() {
+    let resource =
+        one(json!({"ResourceName": "fast", "Selectors": {"PfNames": ["ens1"]}})).unwrap();
+    assert_eq!(resource.selectors.len(), 1);
+    assert_eq!(resource.selectors[0].pf_names.len(), 1);
+    let all = one(json!({"resourceName": "all", "selectors": {}, "resourcePrefix": null})).unwrap();
+    assert_eq!((all.selectors, all.prefix), (vec![Selector::default()], None));
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_place() {
+    const RANGE: &str =
+        "the name of a PF's interface, alone or with rising ranges of VFs: \"ens1f0#0,2-7\"";
+    let table = [
+        (json!({"vendors": ["0x8086"]}), r#"vendors[0]` is "0x8086", expected four hexadecimal digits such as "8086""#.to_owned()),
+        (json!({"devices": "154c"}), r#"devices` is "154c", expected a list, each entry four hexadecimal digits such as "154c""#.to_owned()),
+        (json!({"drivers": ["iavf", 7]}), r#"drivers[1]` is 7, expected the name of a driver such as "iavf""#.to_owned()),
+        (json!({"pciAddresses": ["3b:02.1"]}), r#"pciAddresses[0]` is "3b:02.1", expected a PCI address such as "0000:3b:02.1""#.to_owned()),
+        (json!({"pfNames": ["ens1", "ens2#7-2"]}), format!(r#"pfNames[1]` is "ens2#7-2", expected {RANGE}"#)),
+        (json!({"pfNames": ["ens1#"]}), format!(r#"pfNames[0]` is "ens1#", expected {RANGE}"#)),
+    ];
+    for (selector, message) in table {
+        let (found, _) = refused(json!({"resourceName": "fast", "selectors": selector}));
+        assert_eq!(found, format!("`resourceList[0].selectors.{message}"));
+    }
+}
+
+#[test]
+fn names_that_the_kubelet_would_refuse_are_refused() {
+    for name in [
+        json!(""),
+        json!("a b"),
+        json!("a/b"),
+        json!("-a"),
+        json!("a_"),
+        json!("a".repeat(64)),
+        json!(1),
+    ] {
+        let (message, _) = refused(json!({"resourceName": name, "selectors": {}}));
+        assert!(message.starts_with("`resourceList[0].resourceName` is "), "{message}");
+    }
+    let (message, _) = refused(json!({"selectors": {}}));
+    assert!(
+        message.starts_with("`resourceList[0].resourceName` is nothing, expected a name"),
+        "{message}"
+    );
+    for prefix in ["Intel.com", "intel..com", ".com", "intel_com", "a/b"] {
+        let (message, _) =
+            refused(json!({"resourceName": "a", "resourcePrefix": prefix, "selectors": {}}));
+        assert_eq!(
+            message,
+            format!(
+                "`resourceList[0].resourcePrefix` is {prefix:?}, expected a DNS name such as example.com"
+            )
+        );
+    }
+}
+
+#[test]
+fn what_is_not_done_yet_is_an_error_and_not_passed_over() {
+    let advice = "Leave this resource to the peer: without this key it would select too much";
+    for (key, value) in [
+        ("acpiIndexes", json!(["101"])),
+        ("linkTypes", json!(["ether"])),
+        ("ddpProfiles", json!(["GTP"])),
+        ("pKeys", json!(["0x1"])),
+        ("IsRdma", json!(true)),
+        ("vdpaType", json!("virtio")),
+        ("needVhostNet", json!(true)),
+        ("auxTypes", json!(["sf"])),
+    ] {
+        let refused = refused(json!({"resourceName": "fast", "selectors": [{key: value}]}));
+        let message =
+            format!("`resourceList[0].selectors[0].{key}` is {value}, expected no such key yet");
+        assert_eq!(refused, (message, advice.to_owned()));
+    }
+    let kind =
+        refused(json!({"resourceName": "fast", "deviceType": "accelerator", "selectors": {}}));
+    assert_eq!(kind.0, r#"`resourceList[0].deviceType` is "accelerator", expected netDevice"#);
+    assert!(kind.1.ends_with("accelerator and auxNetDevice are not done yet"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+    let (message, advice) =
+        refused(json!({"resourceName": "fast", "selectors": {"pfName": ["ens1"]}}));
+    assert_eq!(message, r#"`resourceList[0].selectors.pfName` is ["ens1"], expected no such key"#);
+    assert_eq!(advice, "Did you mean `pfNames`?");
+    let (_, advice) = refused(json!({"resourceName": "fast", "colour": "red", "selectors": {}}));
+    assert!(advice.starts_with("The keys known here are resourceName, "), "{advice}");
+}
+
+#[test]
+fn a_missing_part_is_an_error_and_not_a_crash() {
+    let (message, advice) = refused(json!({"resourceName": "fast"}));
+    assert_eq!(
+        message,
+        "`resourceList[0].selectors` is nothing, expected an object of selectors, or a list of such objects"
+    );
+    assert_eq!(advice, "Write `\"selectors\": {}` if all VFs of this node are meant");
+    let empty = ResourceList::from_json(&json!({"resourceList": []})).unwrap_err();
+    assert_eq!(empty.to_string(), "`resourceList` is [], expected at least one resource");
+    assert!(ResourceList::from_json(&json!([])).is_err());
+}
+
+#[test]
+fn a_file_that_is_not_json_is_named_with_line_and_column() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"{\"resourceList\": [\n  {\"resourceName\": }\n]}").unwrap();
+    let error = ResourceList::read(file.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} is not JSON", file.path().display()));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(source, "expected value at line 2 column 20");
+    let missing = ResourceList::read(Path::new("/nonexistent/config.json")).unwrap_err();
+    assert_eq!(missing.to_string(), "cannot read /nonexistent/config.json");
+}
