@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// One thing that is wrong in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
@@ -14,6 +16,27 @@ pub struct Invalid {
     /// What the user should do next: a whole sentence without its final dot, or nothing where
     /// `expected` says it all.
     pub advice: Option<String>,
+}
+
+impl Invalid {
+    /// The error of one key; a long value is cut, because it may be hostile.
+    pub(crate) fn new(
+        key: impl Into<String>,
+        value: Option<&Value>,
+        expected: impl Into<String>,
+    ) -> Self {
+        let json = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let mut shown: String = json.chars().take(128).collect();
+        if shown.len() < json.len() {
+            shown.push('…');
+        }
+        Self { key: key.into(), value: shown, expected: expected.into(), advice: None }
+    }
+
+    /// The same error with the next step for the user.
+    pub(crate) fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
 }
 
 impl fmt::Display for Invalid {

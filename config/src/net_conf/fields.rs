@@ -1,0 +1,205 @@
+//! Reads one JSON object of a network configuration, key by key, the way the field's Go programs
+//! do: a key matches in any case, and `null` or an empty text is a key that is not there.
+
+use std::str::FromStr;
+
+use linkspan_types::ParseError;
+use serde_json::{Map, Value};
+
+use crate::Invalid;
+
+/// One JSON object, and where it stands in the file.
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    /// The path of the object, empty for the root of the file.
+    path: String,
+}
+
+impl<'a> Fields<'a> {
+    /// An object in which a key that is nearly one of `known` is an error; other keys are ignored,
+    /// as the peers ignore them.
+    pub(super) fn new(
+        map: &'a Map<String, Value>,
+        path: impl Into<String>,
+        known: &[&str],
+    ) -> Result<Self, Invalid> {
+        let fields = Self { map, path: path.into() };
+        for (key, value) in map {
+            if let Some(meant) = near_miss(key, known) {
+                return Err(Invalid::new(fields.path_of(key), Some(value), "a key that is known")
+                    .advise(format!("Write `{meant}` if that is what `{key}` means")));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// An object whose unknown keys are not looked at, because a program wrote it.
+    pub(super) fn unchecked(map: &'a Map<String, Value>, path: impl Into<String>) -> Self {
+        Self { map, path: path.into() }
+    }
+
+    /// The path of one of the keys, for a message.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        let any_case =
+            || self.map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
+        self.map.get(key).or_else(any_case).filter(|value| !value.is_null())
+    }
+
+    /// The error that a key is not what was expected.
+    pub(super) fn invalid(&self, key: &str, expected: impl Into<String>) -> Invalid {
+        Invalid::new(self.path_of(key), self.get(key), expected)
+    }
+
+    /// A text; none where it is empty.
+    pub(super) fn text(&self, key: &str, expected: &str) -> Result<Option<&'a str>, Invalid> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => Err(self.invalid(key, expected)),
+        }
+    }
+
+    /// A text that stands for a value of another type, whose own error says what was expected.
+    pub(super) fn parsed<T: FromStr<Err = ParseError>>(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Invalid> {
+        let parse =
+            |text: &str| text.parse().map_err(|e: ParseError| self.invalid(key, e.expected));
+        self.text(key, expected)?.map(parse).transpose()
+    }
+
+    /// A whole number, first narrowed to `N` and then made into a `T`.
+    pub(super) fn number<N, T>(&self, key: &str, expected: &str) -> Result<Option<T>, Invalid>
+    where
+        N: TryFrom<u64>,
+        T: TryFrom<N>,
+    {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let narrowed = value.as_u64().and_then(|n| N::try_from(n).ok());
+        if let Some(number) = narrowed.and_then(|n| T::try_from(n).ok()) {
+            return Ok(Some(number));
+        }
+        let quoted = value.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
+        let invalid = self.invalid(key, expected);
+        Err(if quoted { invalid.advise("Write the number without quotes") } else { invalid })
+    }
+
+    /// An absolute path without `..`.
+    pub(super) fn absolute_path(&self, key: &str) -> Result<Option<std::path::PathBuf>, Invalid> {
+        const EXPECTED: &str = "an absolute path without \"..\"";
+        let Some(text) = self.text(key, EXPECTED)? else { return Ok(None) };
+        let path = std::path::Path::new(text);
+        let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+        if path.is_absolute() && !climbs && !text.contains('\0') {
+            Ok(Some(path.to_owned()))
+        } else {
+            Err(self.invalid(key, EXPECTED))
+        }
+    }
+
+    /// An object inside this one.
+    pub(super) fn object(&self, key: &str) -> Result<Option<&'a Map<String, Value>>, Invalid> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map)),
+            Some(_) => Err(self.invalid(key, "an object")),
+        }
+    }
+
+    /// A list; empty where there is none.
+    pub(super) fn list(&self, key: &str, expected: &str) -> Result<&'a [Value], Invalid> {
+        match self.get(key) {
+            None => Ok(&[]),
+            Some(Value::Array(items)) => Ok(items),
+            Some(_) => Err(self.invalid(key, expected)),
+        }
+    }
+
+    /// A list of texts; empty where there is none.
+    pub(super) fn texts(&self, key: &str, expected: &str) -> Result<Vec<String>, Invalid> {
+        let one = |item: &Value| item.as_str().map(str::to_owned);
+        let texts: Option<Vec<String>> = self.list(key, expected)?.iter().map(one).collect();
+        texts.ok_or_else(|| self.invalid(key, expected))
+    }
+}
+
+/// The known key that an unknown one was probably meant to be: at most one typing error (a letter
+/// wrong, missing, added or swapped with its neighbour) for every three letters.
+///
+/// `args` on the environment use it too, hence public.
+#[must_use]
+pub fn near_miss<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    // A key under a domain, like `cni.dev/attachments`, belongs to that domain's owner.
+    if key.contains('/') || known.iter().any(|k| k.eq_ignore_ascii_case(key)) {
+        return None;
+    }
+    let key = key.to_ascii_lowercase();
+    let distance = |k: &str| strsim::damerau_levenshtein(&key, &k.to_ascii_lowercase());
+    let (distance, nearest) = known.iter().map(|k| (distance(k), *k)).min()?;
+    (distance * 3 <= key.len()).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn keys_match_in_any_case_and_null_or_empty_is_absent() {
+        let map = map(json!({"DeviceId": "a", "mac": "", "vlan": null}));
+        let fields = Fields::new(&map, "", &["deviceID", "mac", "vlan"]).unwrap();
+        assert_eq!(fields.text("deviceID", "").unwrap(), Some("a"));
+        assert_eq!(fields.text("mac", "").unwrap(), None);
+        assert_eq!(fields.number::<u16, u16>("vlan", "").unwrap(), None);
+    }
+
+    #[test]
+    fn near_misses_are_found_and_strangers_are_not() {
+        let known = ["spoofchk", "link_state", "vlan", "trust", "mac", "ipam", "deviceID"];
+        let table = [
+            ("spoofcheck", Some("spoofchk")),
+            ("linkState", Some("link_state")),
+            ("vlanId", Some("vlan")),
+            ("device_id", Some("deviceID")),
+            ("trust", None),
+            ("trunk", None),
+            ("ipMasq", None),
+            ("master", None),
+            ("cni.dev/vlan", None),
+        ];
+        for (key, meant) in table {
+            assert_eq!(near_miss(key, &known), meant, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_refused_with_advice() {
+        let map = map(json!({"vlan": "100"}));
+        let error =
+            Fields::unchecked(&map, "a[0]").number::<u16, u16>("vlan", "a number").unwrap_err();
+        assert_eq!(error.to_string(), "`a[0].vlan` is \"100\", expected a number");
+        assert_eq!(error.advice.unwrap(), "Write the number without quotes");
+    }
+
+    #[test]
+    fn paths_must_be_absolute_and_may_not_climb() {
+        for (text, taken) in
+            [("/var/lib/x", true), ("var/lib", false), ("/var/../etc", false), ("/a\0b", false)]
+        {
+            let map = map(json!({"dataDir": text}));
+            let path = Fields::unchecked(&map, "ipam").absolute_path("dataDir");
+            assert_eq!(path.is_ok(), taken, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What host-local's section is read as, and what is refused in it.
+
+use super::*;
+use serde_json::json;
+
+fn map(value: Value) -> Map<String, Value> {
+    serde_json::from_value(value).unwrap()
+}
+
+fn parse_with(ipam: Value, root: Value, inputs: &RuntimeInputs) -> Result<HostLocalConf, Invalid> {
+    let (ipam, root) = (map(ipam), map(root));
+    let root = Fields::unchecked(&root, "");
+    let runtime = root.object("runtimeConfig")?.cloned().unwrap_or_default();
+    HostLocalConf::parse(&ipam, &root, &Fields::unchecked(&runtime, "runtimeConfig"), inputs)
+}
+
+fn parse(ipam: Value) -> Result<HostLocalConf, Invalid> {
+    parse_with(ipam, json!({}), &RuntimeInputs::default())
+}
+
+fn shown(conf: &HostLocalConf) -> Vec<String> {
+    let set = |set: &RangeSet| {
+        let ranges: Vec<String> = set.ranges.iter().map(ToString::to_string).collect();
+        ranges.join(" ")
+    };
+    conf.sets.iter().map(set).collect()
+}
+
+#[test]
+fn sets_are_the_runtimes_then_the_top_level_then_ranges() {
+    let ipam = json!({
+        "type": "host-local",
+        "subnet": "10.2.0.0/24", "rangeStart": "10.2.0.10", "gateway": "10.2.0.254",
+        "ranges": [
+            [{"subnet": "10.3.0.0/24", "rangeEnd": "10.3.0.99"},
+             {"subnet": "10.3.0.0/24", "rangeStart": "10.3.0.200"}],
+            [{"subnet": "fd00::/64"}],
+        ],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "resolvConf": "/etc/resolv.conf",
+    });
+    let root = json!({"runtimeConfig": {"ipRanges": [[{"subnet": "10.1.0.0/24"}]]}});
+    let conf = parse_with(ipam, root, &RuntimeInputs::default()).unwrap();
+    assert_eq!(
+        shown(&conf),
+        [
+            "10.1.0.1-10.1.0.254",
+            "10.2.0.10-10.2.0.254",
+            "10.3.0.1-10.3.0.99 10.3.0.200-10.3.0.254",
+            "fd00::1-fd00::ffff:ffff:ffff:ffff",
+        ]
+    );
+    let gateways: Vec<String> = conf.gateways().map(|g| g.to_string()).collect();
+    assert_eq!(gateways, ["10.1.0.1", "10.2.0.254", "10.3.0.1", "10.3.0.1", "fd00::1"]);
+    assert_eq!(conf.data_dir, PathBuf::from("/var/lib/cni/networks"));
+    assert_eq!(conf.resolv_conf, Some(PathBuf::from("/etc/resolv.conf")));
+    assert_eq!(conf.routes.len(), 1);
+}
+
+#[test]
+fn each_request_finds_its_set() {
+    let ipam = json!({"ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00::/64"}]]});
+    let v4: IpAddr = "10.1.0.9".parse().unwrap();
+    let v6: IpAddr = "fd00::9".parse().unwrap();
+    let table = [
+        (json!({"runtimeConfig": {"ips": ["fd00::9/64", "10.1.0.9"]}}), vec![]),
+        (json!({"args": {"cni": {"ips": ["10.1.0.9/24"]}}}), vec![v6]),
+        (json!({"args": {"cni": {"ips": ["10.1.0.9"]}}}), vec![v6, v4]),
+        (json!({}), vec![v4, v6]),
+    ];
+    for (root, ips) in table {
+        let inputs = RuntimeInputs { ips, ..Default::default() };
+        let conf = parse_with(ipam.clone(), root, &inputs).unwrap();
+        let requested: Vec<_> = conf.sets.iter().map(|set| set.requested).collect();
+        assert_eq!(requested, [Some(v4), Some(v6)]);
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    let table = [
+        (
+            json!({}),
+            "`ipam.ranges` is nothing, expected at least one set of ranges, such as [[{\"subnet\": \"10.1.2.0/24\"}]]",
+        ),
+        (
+            json!({"ranges": []}),
+            "`ipam.ranges` is [], expected at least one set of ranges, such as [[{\"subnet\": \"10.1.2.0/24\"}]]",
+        ),
+        (json!({"ranges": [[]]}), "`ipam.ranges[0]` is [], expected a list of one or more ranges"),
+        (
+            json!({"ranges": [{"subnet": "10.1.2.0/24"}]}),
+            "`ipam.ranges[0]` is {\"subnet\":\"10.1.2.0/24\"}, expected a list of one or more ranges",
+        ),
+        (
+            json!({"ranges": [["10.1.2.0/24"]]}),
+            "`ipam.ranges[0][0]` is \"10.1.2.0/24\", expected a range such as {\"subnet\": \"10.1.2.0/24\"}",
+        ),
+        (
+            json!({"ranges": [[{}]]}),
+            "`ipam.ranges[0][0].subnet` is nothing, expected a subnet such as 10.1.2.0/24 or fd00:1::/64",
+        ),
+        (
+            json!({"subnet": "10.1.2.0"}),
+            "`ipam.subnet` is \"10.1.2.0\", expected a subnet such as 10.1.2.0/24 or fd00:1::/64",
+        ),
+        (
+            json!({"rangeStart": "10.1.2.9"}),
+            "`ipam.subnet` is nothing, expected a subnet such as 10.1.2.0/24 or fd00:1::/64",
+        ),
+        (
+            json!({"subnet": "10.1.2.3/24"}),
+            "`ipam.subnet` is \"10.1.2.3/24\", expected a subnet without host bits",
+        ),
+        (
+            json!({"ranges": [[{"subnet": "10.1.2.3/24"}]]}),
+            "`ipam.ranges[0][0].subnet` is \"10.1.2.3/24\", expected a subnet without host bits",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/31"}),
+            "`ipam.subnet` is \"10.1.2.0/31\", expected a subnet of four or more addresses: to /30 (IPv4), /126 (IPv6)",
+        ),
+        (
+            json!({"subnet": "fd00::/128"}),
+            "`ipam.subnet` is \"fd00::/128\", expected a subnet of four or more addresses: to /30 (IPv4), /126 (IPv6)",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "rangeStart": "10.1.3.1"}),
+            "`ipam.rangeStart` is \"10.1.3.1\", expected an address for a pod in 10.1.2.0/24",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "rangeEnd": "fd00::1"}),
+            "`ipam.rangeEnd` is \"fd00::1\", expected an address for a pod in 10.1.2.0/24",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.9", "rangeEnd": "10.1.2.8"}),
+            "`ipam.rangeEnd` is \"10.1.2.8\", expected an address not before `rangeStart`, 10.1.2.9,",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.9/24"}),
+            "`ipam.rangeStart` is \"10.1.2.9/24\", expected an IP address in quotes, without a prefix length",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "gateway": "fe80::1"}),
+            "`ipam.gateway` is \"fe80::1\", expected an address of the same family as 10.1.2.0/24",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "range_start": "10.1.2.9"}),
+            "`ipam.range_start` is \"10.1.2.9\", expected a key that is known",
+        ),
+        (
+            json!({"ranges": [[{"subnet": "10.1.2.0/24"}, {"subnet": "fd00::/64"}]]}),
+            "`ipam.ranges[0][1].subnet` is \"fd00::/64\", expected an IPv4 subnet, as the others of its set",
+        ),
+        (
+            json!({"ranges": [[{"subnet": "10.1.2.0/24"}, {"subnet": "10.1.0.0/16"}]]}),
+            "`ipam.ranges[0][1]` is \"10.1.0.1-10.1.255.254\", expected a range that shares no address with `ipam.ranges[0][0]`, 10.1.2.1-10.1.2.254",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "ranges": [[{"subnet": "10.1.2.0/24"}]]}),
+            "`ipam.ranges[0][0]` is \"10.1.2.1-10.1.2.254\", expected a range that shares no address with `ipam`, 10.1.2.1-10.1.2.254",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "dataDir": "networks"}),
+            "`ipam.dataDir` is \"networks\", expected an absolute path without \"..\"",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "dataDir": "/var/lib/../etc"}),
+            "`ipam.dataDir` is \"/var/lib/../etc\", expected an absolute path without \"..\"",
+        ),
+    ];
+    for (ipam, message) in table {
+        assert_eq!(parse(ipam).map_err(|e| e.to_string()), Err(message.to_owned()));
+    }
+}
+
+#[test]
+fn requests_that_are_refused() {
+    let table = [
+        (
+            json!(["10.9.0.1"]),
+            "`runtimeConfig.ips[0]` is \"10.9.0.1\", expected an address in 10.1.0.1-10.1.0.254",
+        ),
+        (
+            json!(["10.1.0.1"]),
+            "`runtimeConfig.ips[0]` is \"10.1.0.1\", expected another address than a gateway's",
+        ),
+        (
+            json!(["10.1.0.5", "10.1.0.6"]),
+            "`runtimeConfig.ips[1]` is \"10.1.0.6\", expected one address for each set of ranges, and 10.1.0.5 is asked for already",
+        ),
+        (
+            json!(["x"]),
+            "`runtimeConfig.ips[0]` is \"x\", expected an IP address in quotes, with or without a prefix length",
+        ),
+        (
+            json!("10.1.0.5"),
+            "`runtimeConfig.ips` is \"10.1.0.5\", expected a list of addresses in quotes",
+        ),
+    ];
+    for (ips, message) in table {
+        let root = json!({"runtimeConfig": {"ips": ips}});
+        let conf = parse_with(json!({"subnet": "10.1.0.0/24"}), root, &RuntimeInputs::default());
+        assert_eq!(conf.map_err(|e| e.to_string()), Err(message.to_owned()));
+    }
+}
