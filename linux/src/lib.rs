@@ -5,6 +5,7 @@
 
 mod address;
 mod link;
+mod link_events;
 mod netlink;
 mod netns;
 mod route;
@@ -12,9 +13,12 @@ pub mod sysctl;
 mod vf;
 
 pub use link::{Link, LinkChange};
+pub use link_events::LinkEvents;
 pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};
 pub use route::Route;
 pub use vf::{SetVfError, VfChange, VfSettings};
 
+pub mod inotify;
 pub mod pci;
+pub mod uevent;

@@ -1,0 +1,109 @@
+//! Names that appear in a directory and go: how a socket that another program makes anew is noticed.
+
+use std::ffi::OsString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+
+/// A directory whose entries are watched. Its descriptor can be waited for.
+#[derive(Debug)]
+pub struct DirectoryWatch {
+    inotify: OwnedFd,
+}
+
+/// What happened in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryEvent {
+    /// An entry was made or moved here.
+    Appeared(OsString),
+    /// An entry was removed or moved away.
+    Gone(OsString),
+    /// More happened than the kernel could keep: look at the directory itself.
+    Lost,
+    /// The directory itself is no longer there, and will never be heard of again.
+    DirectoryGone,
+}
+
+impl DirectoryWatch {
+    /// Watches a directory from now on.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let what = WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::DELETE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(&inotify, directory, what)?;
+        Ok(Self { inotify })
+    }
+
+    /// What has happened since the last call, at least one thing; [`io::ErrorKind::WouldBlock`]
+    /// where nothing has.
+    pub fn events(&self) -> io::Result<Vec<DirectoryEvent>> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        let mut events = Vec::new();
+        loop {
+            let event = reader.next()?;
+            let name = event.file_name().map(|name| OsString::from_vec(name.to_bytes().to_vec()));
+            let has = |flags| event.events().intersects(flags);
+            match name {
+                _ if has(ReadFlags::QUEUE_OVERFLOW) => events.push(DirectoryEvent::Lost),
+                None => events.push(DirectoryEvent::DirectoryGone),
+                Some(name) if has(ReadFlags::CREATE | ReadFlags::MOVED_TO) => {
+                    events.push(DirectoryEvent::Appeared(name));
+                }
+                Some(name) => events.push(DirectoryEvent::Gone(name)),
+            }
+            if reader.is_buffer_empty() {
+                return Ok(events);
+            }
+        }
+    }
+}
+
+impl AsRawFd for DirectoryWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inotify.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn entries_that_come_and_go_are_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let watch = DirectoryWatch::new(directory.path()).unwrap();
+        assert_eq!(watch.events().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let socket = directory.path().join("kubelet.sock");
+        fs::write(&socket, "").unwrap();
+        fs::rename(&socket, directory.path().join("old")).unwrap();
+        let expected = [
+            DirectoryEvent::Appeared("kubelet.sock".into()),
+            DirectoryEvent::Gone("kubelet.sock".into()),
+            DirectoryEvent::Appeared("old".into()),
+        ];
+        assert_eq!(watch.events().unwrap(), expected);
+        fs::remove_dir_all(directory.path()).unwrap();
+        assert!(watch.events().unwrap().contains(&DirectoryEvent::DirectoryGone));
+    }
+
+    #[test]
+    fn only_a_directory_can_be_watched() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DirectoryWatch::new(file.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+}
