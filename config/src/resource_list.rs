@@ -8,11 +8,13 @@ mod functions;
 mod section;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use linkspan_types::{IfName, PciAddress};
+use linkspan_types::{IfName, ParseError, PciAddress};
 use serde_json::Value;
 
 use crate::Invalid;
@@ -33,7 +35,7 @@ pub struct Resource {
     /// What follows the slash: `fast` in `linkspan.dev/fast`.
     pub name: String,
     /// What stands before the slash, where the file says so; else the program's own prefix.
-    pub prefix: Option<String>,
+    pub prefix: Option<ResourcePrefix>,
     /// Whether the kubelet is told nothing of the devices' NUMA nodes.
     pub exclude_topology: bool,
     /// A device that matches one of these belongs to the resource. Never empty.
@@ -42,6 +44,10 @@ pub struct Resource {
     /// all of them.
     pub additional_info: BTreeMap<String, BTreeMap<String, String>>,
 }
+
+/// What stands before the slash of a resource's name: a DNS name (RFC 1123), as Kubernetes demands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourcePrefix(String);
 
 /// What a device must be. An empty list asks for nothing; of a list, one entry must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,6 +134,30 @@ const SELECTOR_KEYS_TO_COME: [&str; 8] = [
     "auxTypes",
 ];
 
+impl FromStr for ResourcePrefix {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let label = |label: &str| {
+            label.bytes().all(|b| b == b'-' || outer(Some(b)))
+                && outer(label.bytes().next())
+                && outer(label.bytes().last())
+        };
+        if text.len() <= 253 && text.split('.').all(label) {
+            return Ok(Self(text.to_owned()));
+        }
+        let text = text.chars().take(64).collect();
+        Err(ParseError { text, expected: "a DNS name in lower case such as example.com" })
+    }
+}
+
+impl fmt::Display for ResourcePrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl ResourceList {
     /// Reads and checks a file.
     pub fn read(file: &Path) -> Result<Self, ResourceListError> {
@@ -160,7 +190,6 @@ impl ResourceList {
 fn resource(section: &Section<'_>) -> Result<Resource, Invalid> {
     const NAME: &str =
         "a name of 1 to 63 letters, digits, '-' and '_', the first and last a letter or a digit";
-    const PREFIX: &str = "a DNS name such as example.com";
     section.refuse_other_keys(&RESOURCE_KEYS, &[])?;
     let name = section.text_where("resourceName", NAME, is_resource_name)?;
     let name = name.ok_or_else(|| section.invalid("resourceName", NAME))?;
@@ -172,7 +201,7 @@ fn resource(section: &Section<'_>) -> Result<Resource, Invalid> {
     })?;
     Ok(Resource {
         name: name.to_owned(),
-        prefix: section.text_where("resourcePrefix", PREFIX, is_dns_name)?.map(str::to_owned),
+        prefix: section.parsed("resourcePrefix")?,
         exclude_topology: section.boolean("excludeTopology")?,
         selectors: selectors(section)?,
         additional_info: additional_info(section)?,
@@ -247,17 +276,6 @@ fn is_resource_name(text: &str) -> bool {
     let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
     let mut bytes = text.bytes();
     text.len() <= 63 && text.bytes().all(inner) && outer(bytes.next()) && outer(text.bytes().last())
-}
-
-/// RFC 1123's rule for a subdomain, which Kubernetes applies to what stands before the slash.
-pub(crate) fn is_dns_name(text: &str) -> bool {
-    let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let label = |label: &str| {
-        label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && outer(label.bytes().next())
-            && outer(label.bytes().last())
-    };
-    text.len() <= 253 && text.split('.').all(label)
 }
 
 fn hex_id(text: &str) -> Option<u16> {

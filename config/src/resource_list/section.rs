@@ -2,7 +2,9 @@
 //! any case, and `null` is a key that is not there; but no key is passed over.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use linkspan_types::ParseError;
 use serde_json::{Map, Value};
 
 use crate::Invalid;
@@ -75,6 +77,15 @@ impl<'a> Section<'a> {
             Some(Value::String(text)) if is_valid(text) => Ok(Some(text)),
             Some(_) => Err(self.invalid(key, expected)),
         }
+    }
+
+    /// A text that stands for a value whose own error says what was expected.
+    pub(super) fn parsed<T: FromStr<Err = ParseError>>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, Invalid> {
+        let Some(text) = self.text_where(key, "a text", |_| true)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|error: ParseError| self.invalid(key, error.expected))
     }
 
     /// A truth value; false where it is missing.

@@ -35,7 +35,7 @@ fn the_peers_configuration_is_read_unchanged() {
     }))
     .unwrap();
     assert_eq!(resource.name, "intel_sriov-netdevice");
-    assert_eq!(resource.prefix.as_deref(), Some("intel.com"));
+    assert_eq!(resource.prefix, "intel.com".parse().ok());
     assert!(resource.exclude_topology);
     assert_eq!(resource.additional_info["0000:3b:02.1"]["token"], "b");
     let [by_id, by_name, by_root] = &resource.selectors[..] else { panic!("{resource:?}") };
@@ -99,7 +99,7 @@ fn names_that_the_kubelet_would_refuse_are_refused() {
         assert_eq!(
             message,
             format!(
-                "`resourceList[0].resourcePrefix` is {prefix:?}, expected a DNS name such as example.com"
+                "`resourceList[0].resourcePrefix` is {prefix:?}, expected a DNS name in lower case such as example.com"
             )
         );
     }
