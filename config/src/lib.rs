@@ -2,7 +2,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod invalid;
+mod names;
 pub mod net_conf;
 pub mod resource_list;
 
 pub use invalid::Invalid;
+pub use names::{ContainerId, NetworkName};

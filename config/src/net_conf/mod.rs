@@ -3,7 +3,6 @@
 mod fields;
 mod host_local;
 mod ipam;
-mod names;
 mod range;
 mod route;
 mod runtime;
@@ -17,13 +16,12 @@ use serde_json::{Map, Value};
 pub use fields::near_miss;
 pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
-pub use names::{ContainerId, NetworkName};
 pub use range::AddressRange;
 pub use route::{Dns, Route};
 pub use runtime::RuntimeInputs;
 pub use sriov::SriovConf;
 
-use crate::Invalid;
+use crate::{Invalid, NetworkName};
 use fields::Fields;
 
 /// What one call is to make of a network, all of it checked.

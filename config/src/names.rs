@@ -4,14 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use linkspan_types::ParseError;
+use serde::{Deserialize, Serialize};
 
 /// The ID of a pod's sandbox (CNI 1.1.0, section 2, `CNI_CONTAINERID`): 1 to 255 letters, digits,
 /// `_`, `.` and `-`, the first one a letter or a digit, so that it can't leave a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ContainerId(String);
 
 /// The name of a network (CNI 1.1.0, section 1, `name`), with the same rule as a [`ContainerId`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NetworkName(String);
 
 fn is_file_name(text: &str) -> bool {
@@ -41,6 +44,20 @@ macro_rules! file_name {
                     return Ok(Self(text.to_owned()));
                 }
                 Err(ParseError { text: text.chars().take(64).collect(), expected: Self::EXPECTED })
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = ParseError;
+
+            fn try_from(text: String) -> Result<Self, ParseError> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
             }
         }
 

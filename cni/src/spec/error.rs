@@ -1,0 +1,136 @@
+//! How a call fails: one error in three parts (what kind, what was wrong, what to do next), as the
+//! JSON object that runtimes read.
+
+use linkspan_config::Invalid;
+use serde_json::{Value, json};
+
+use super::version::Version;
+
+/// The kind of an error: 1 to 99 are the spec's (section 5, "Error"), from 100 up they are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Code {
+    /// The configuration's `cniVersion` is not spoken here, or is too old for the verb.
+    IncompatibleVersion = 1,
+    /// A key of the configuration is not supported; the message names it.
+    UnsupportedField = 2,
+    /// The container is not known or does not exist; DEL need not be tried again.
+    UnknownContainer = 3,
+    /// A variable of the environment is missing or wrong; the message names it.
+    InvalidEnvironment = 4,
+    /// A file or a socket failed.
+    Io = 5,
+    /// What came in is not the JSON it should be.
+    Decode = 6,
+    /// The configuration says something that can't be.
+    InvalidConfig = 7,
+    /// It may work if the runtime tries again.
+    TryAgain = 11,
+    /// STATUS: no attachment can be made now.
+    NotAvailable = 50,
+    /// STATUS: no attachment can be made now, and those there are may be cut off.
+    LimitedConnectivity = 51,
+    /// The kernel refused a change; the message has its words.
+    KernelRefused = 100,
+    /// The device belongs to another attachment; the message names it.
+    DeviceHeld = 101,
+    /// Every address of a set of ranges is taken.
+    RangeExhausted = 102,
+    /// The device is not there, or is no virtual function.
+    NoSuchDevice = 103,
+    /// The address that was asked for belongs to another attachment; the message names it.
+    AddressHeld = 104,
+}
+
+impl Code {
+    /// The number in the JSON object.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// A failed call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{msg}")]
+pub struct CniError {
+    /// The kind.
+    pub code: Code,
+    /// What was wrong, and what was expected instead.
+    pub msg: String,
+    /// What to do next; empty where `msg` says it all.
+    pub details: String,
+}
+
+impl CniError {
+    /// An error of these three parts.
+    #[must_use]
+    pub fn new(code: Code, msg: impl Into<String>, details: impl Into<String>) -> Self {
+        Self { code, msg: msg.into(), details: details.into() }
+    }
+
+    /// The object for standard output.
+    #[must_use]
+    pub fn to_json(&self, version: Version) -> Value {
+        let Self { code, msg, details } = self;
+        let mut object =
+            json!({ "cniVersion": version.as_str(), "code": code.number(), "msg": msg });
+        if !details.is_empty() {
+            object["details"] = json!(details);
+        }
+        object
+    }
+}
+
+impl From<Invalid> for CniError {
+    fn from(invalid: Invalid) -> Self {
+        let details = invalid.advice.clone().unwrap_or_default();
+        Self::new(Code::InvalidConfig, invalid.to_string(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_specs_and_then_ours() {
+        let table = [
+            (Code::IncompatibleVersion, 1),
+            (Code::UnsupportedField, 2),
+            (Code::UnknownContainer, 3),
+            (Code::InvalidEnvironment, 4),
+            (Code::Io, 5),
+            (Code::Decode, 6),
+            (Code::InvalidConfig, 7),
+            (Code::TryAgain, 11),
+            (Code::NotAvailable, 50),
+            (Code::LimitedConnectivity, 51),
+            (Code::KernelRefused, 100),
+            (Code::DeviceHeld, 101),
+            (Code::RangeExhausted, 102),
+            (Code::NoSuchDevice, 103),
+            (Code::AddressHeld, 104),
+        ];
+        for (code, number) in table {
+            assert_eq!(code.number(), number);
+        }
+    }
+
+    #[test]
+    fn an_invalid_configuration_keeps_its_three_parts() {
+        let invalid = Invalid {
+            key: "vlan".to_owned(),
+            value: "\"1\"".to_owned(),
+            expected: "a VLAN ID from 0 to 4094".to_owned(),
+            advice: Some("Write the number without quotes".to_owned()),
+        };
+        let object = json!({
+            "cniVersion": "0.4.0",
+            "code": 7,
+            "msg": "`vlan` is \"1\", expected a VLAN ID from 0 to 4094",
+            "details": "Write the number without quotes",
+        });
+        assert_eq!(CniError::from(invalid).to_json(Version::V0_4_0), object);
+    }
+}
