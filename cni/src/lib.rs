@@ -1,4 +1,14 @@
 //! The CNI plugin, as a library so that tests can use its parts.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod addresses;
+pub mod attach;
+pub mod detach;
+pub mod ipam;
+pub mod journal;
+pub mod kind;
+pub mod node;
+mod plugin;
 pub mod spec;
+
+pub use plugin::run;

@@ -1,3 +1,7 @@
-//! The CNI plugin.
+//! The program `linkspan`, called by a container runtime as a CNI plugin.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    linkspan_cni::run()
+}

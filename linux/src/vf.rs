@@ -67,6 +67,22 @@ impl VfChange {
         *self == Self::default()
     }
 
+    /// The same change without what is so already: drivers refuse even a setting to what it is (VLAN 0 on
+    /// some, a link state of `auto` on others).
+    ///
+    /// The MAC is left in: what the VF itself has is not among the settings.
+    #[must_use]
+    pub fn against(self, now: &VfSettings) -> Self {
+        Self {
+            mac: self.mac,
+            vlan: self.vlan.filter(|vlan| *vlan != now.vlan),
+            rates: self.rates.filter(|rates| *rates != now.rates),
+            spoof_check: self.spoof_check.filter(|on| Some(*on) != now.spoof_check),
+            link_state: self.link_state.filter(|state| *state != now.link_state),
+            trust: self.trust.filter(|on| Some(*on) != now.trust),
+        }
+    }
+
     /// The change that brings back what this one changes, given how it was before.
     #[must_use]
     pub fn undo(&self, before: &VfSettings) -> Self {
@@ -360,7 +376,7 @@ mod tests {
             let [high, low] = u16::try_from(count - 1).expect("few VFs").to_be_bytes();
             assert_eq!(last.mac, MacAddr([2, 0, 0, 0, high, low]));
             assert_eq!(
-                last.vlan.to_owned(),
+                last.vlan,
                 VlanTag {
                     id: vlan_id(4094),
                     priority: vlan_priority(7),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::PciAddress;
 use crate::text::{ParseError, serde_as_text};
 
 /// A network interface name that the kernel takes: 1 to 15 bytes, not `.` or `..`, without `/`,
@@ -17,6 +18,15 @@ impl IfName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A name that is the device's alone: `vf` and the last 13 digits of its address, which leave out at most
+/// three leading ones of a domain that no machine has.
+impl From<PciAddress> for IfName {
+    fn from(device: PciAddress) -> Self {
+        let digits: String = device.to_string().chars().filter(char::is_ascii_hexdigit).collect();
+        Self(format!("vf{}", &digits[digits.len().saturating_sub(13)..]))
     }
 }
 
@@ -55,6 +65,17 @@ mod tests {
     fn takes_what_the_kernel_takes() {
         for text in ["net1", "enp59s0f0np0v1", "a.b-c_d@e", "fifteen-chars-x"] {
             assert_eq!(text.parse::<IfName>().map(|n| n.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_device_has_a_name_of_its_own() {
+        for (device, name) in
+            [("0000:01:10.0", "vf000001100"), ("ffffffff:01:10.0", "vfffffffff01100")]
+        {
+            let device: PciAddress = device.parse().expect("a PCI address");
+            assert_eq!(IfName::from(device).as_str(), name);
+            assert!(name.parse::<IfName>().is_ok());
         }
     }
 

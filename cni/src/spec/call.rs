@@ -144,6 +144,20 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The version in which the call is answered.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        match self {
+            Self::Add { attachment, .. }
+            | Self::Del { attachment, .. }
+            | Self::Check { attachment, .. } => attachment.network.version,
+            Self::Gc { network, .. } | Self::Status { network } => network.version,
+            Self::Version { .. } => Version::NEWEST,
+        }
+    }
+}
+
 /// The environment, read variable by variable.
 struct Environment<F> {
     lookup: F,

@@ -69,6 +69,18 @@ impl CniError {
         Self { code, msg: msg.into(), details: details.into() }
     }
 
+    /// An error whose message is that of `cause` and of all that is behind it, joined by colons.
+    #[must_use]
+    pub fn caused_by(
+        code: Code,
+        cause: &dyn std::error::Error,
+        details: impl Into<String>,
+    ) -> Self {
+        let chain = std::iter::successors(Some(cause), |error| error.source());
+        let sentences: Vec<String> = chain.map(ToString::to_string).collect();
+        Self::new(code, sentences.join(": "), details)
+    }
+
     /// The object for standard output.
     #[must_use]
     pub fn to_json(&self, version: Version) -> Value {

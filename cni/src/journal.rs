@@ -1,0 +1,311 @@
+//! The journal: for each attachment one record, complete on disk before the first change to the kernel and
+//! gone after the last, so that whoever was killed in between left enough to undo its work.
+//!
+//! The records are files of `/run/linkspan/attachments`. A file's name says whose record it is and which
+//! device it holds, so that nothing but the one that is wanted is ever opened.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use linkspan_config::{ContainerId, NetworkName};
+use linkspan_types::{IfName, PciAddress};
+use serde::{Deserialize, Serialize};
+
+use crate::kind::sriov::VfRecord;
+use crate::spec::AttachmentId;
+
+/// Which attachment: one interface of one pod on one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentKey {
+    /// The network's name.
+    pub network: NetworkName,
+    /// The ID of the pod's sandbox.
+    pub container: ContainerId,
+    /// The name of the interface in the pod.
+    pub interface: IfName,
+}
+
+impl AttachmentKey {
+    /// The key of an attachment to a network.
+    #[must_use]
+    pub fn new(network: &NetworkName, id: &AttachmentId) -> Self {
+        Self {
+            network: network.clone(),
+            container: id.container_id.clone(),
+            interface: id.if_name.clone(),
+        }
+    }
+
+    /// The key without its network.
+    #[must_use]
+    pub fn id(&self) -> AttachmentId {
+        AttachmentId { container_id: self.container.clone(), if_name: self.interface.clone() }
+    }
+}
+
+impl std::fmt::Display for AttachmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { network, container, interface } = self;
+        write!(f, "interface {interface} of container {container} on network {network}")
+    }
+}
+
+/// All that is needed to undo an attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose record this is.
+    pub key: AttachmentKey,
+    /// The path of the pod's network namespace.
+    pub netns: PathBuf,
+    /// The VF, what it was like before, and what was to change.
+    pub vf: VfRecord,
+    /// Where the attachment's addresses are reserved; none where it has no IPAM.
+    pub addresses: Option<PathBuf>,
+}
+
+/// The folder of records.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    folder: PathBuf,
+}
+
+/// A record that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system refused.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was to be done: "read", "write", ...
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that no version of this program wrote.
+    #[error("{path} is not a record of an attachment")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where and why it can't be read.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Journal {
+    /// The journal below a state folder such as `/run/linkspan`.
+    #[must_use]
+    pub fn below(state: &Path) -> Self {
+        Self { folder: state.join("attachments") }
+    }
+
+    /// Writes a record, whole or not at all: beside its place first, then renamed. There is no `fsync`: the
+    /// folder is of this boot only, as is all that the record describes.
+    pub fn write(&self, record: &Record) -> Result<(), JournalError> {
+        create_private_folder(&self.folder)?;
+        let path = self.path_of(&record.key, record.vf.device);
+        let beside = self.folder.join(format!(".{}", std::process::id()));
+        let text = serde_json::to_vec(record)
+            .map_err(|source| JournalError::Unreadable { path: path.clone(), source })?;
+        write_private(&beside, &text)
+            .and_then(|()| fs::rename(&beside, &path))
+            .map_err(|source| JournalError::Io { action: "write", path, source })
+    }
+
+    /// The record of an attachment.
+    pub fn find(&self, key: &AttachmentKey) -> Result<Option<Record>, JournalError> {
+        let prefix = prefix_of(key);
+        let is_device = |rest: &str| rest.parse::<PciAddress>().is_ok();
+        let record = self.first(|name| name.strip_prefix(&prefix).is_some_and(is_device))?;
+        // A shortened name may, once in ages, be another one's too.
+        Ok(record.filter(|record| record.key == *key))
+    }
+
+    /// The record of the attachment that holds a device.
+    pub fn holder(&self, device: PciAddress) -> Result<Option<Record>, JournalError> {
+        let suffix = format!("={device}");
+        self.first(|name| name.ends_with(&suffix))
+    }
+
+    /// All records.
+    pub fn all(&self) -> Result<Vec<Record>, JournalError> {
+        let names = self.names()?;
+        names.iter().filter_map(|name| self.read(name).transpose()).collect()
+    }
+
+    /// Removes a record; one that is not there is as good.
+    pub fn remove(&self, record: &Record) -> Result<(), JournalError> {
+        let path = self.path_of(&record.key, record.vf.device);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(JournalError::Io { action: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Record>, JournalError> {
+        let names = self.names()?;
+        names.iter().find(|name| wanted(name)).map_or(Ok(None), |name| self.read(name))
+    }
+
+    fn names(&self) -> Result<Vec<String>, JournalError> {
+        let failed =
+            |source| JournalError::Io { action: "read", path: self.folder.clone(), source };
+        let entries = match fs::read_dir(&self.folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            // One that starts with a dot is being written, or its writer was killed.
+            names.extend(name.into_string().ok().filter(|name| !name.starts_with('.')));
+        }
+        Ok(names)
+    }
+
+    /// A record that is removed before it is read is none.
+    fn read(&self, name: &str) -> Result<Option<Record>, JournalError> {
+        let path = self.folder.join(name);
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|source| JournalError::Io {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?,
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| JournalError::Unreadable { path, source })
+    }
+
+    fn path_of(&self, key: &AttachmentKey, device: PciAddress) -> PathBuf {
+        self.folder.join(format!("{}{device}", prefix_of(key)))
+    }
+}
+
+/// `=` stands in none of the parts but an interface's name, and a device is always the last part.
+fn prefix_of(key: &AttachmentKey) -> String {
+    let (network, container) = (short(key.network.as_str()), short(key.container.as_str()));
+    format!("{network}={container}={}=", key.interface)
+}
+
+/// A file name has at most 255 bytes, which two names of that length would pass.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 100;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    // FNV-1a, 64 bits. `~` stands in no name, so a shortened name is no other name.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{}~{hash:016x}", &name[..LONGEST - 17])
+}
+
+/// Creates a folder that only root can look into, and its parents.
+pub fn create_private_folder(path: &Path) -> Result<(), JournalError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| JournalError::Io {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(network: &str, container: &str, interface: &str) -> AttachmentKey {
+        AttachmentKey {
+            network: network.parse().expect("a network name"),
+            container: container.parse().expect("a container ID"),
+            interface: interface.parse().expect("an interface name"),
+        }
+    }
+
+    fn record(key: AttachmentKey, device: &str) -> Record {
+        Record {
+            key,
+            netns: "/run/netns/a".into(),
+            vf: VfRecord::of_tests(device.parse().expect("a PCI address")),
+            addresses: None,
+        }
+    }
+
+    #[test]
+    fn a_record_is_found_by_its_attachment_and_by_its_device() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::below(folder.path());
+        let key = key("fast", "c1", "net1");
+        assert_eq!(journal.find(&key).expect("no folder is no record"), None);
+
+        let record = record(key.clone(), "0000:01:10.0");
+        journal.write(&record).expect("written");
+        assert_eq!(journal.find(&key).expect("read"), Some(record.clone()));
+        assert_eq!(journal.holder(record.vf.device).expect("read"), Some(record.clone()));
+        assert_eq!(journal.all().expect("read"), std::slice::from_ref(&record));
+
+        for _ in 0..2 {
+            journal.remove(&record).expect("removing twice is fine");
+            assert_eq!(journal.find(&key).expect("read"), None);
+        }
+    }
+
+    #[test]
+    fn records_that_look_alike_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::below(folder.path());
+        let long = "n".repeat(250);
+        let keys = [
+            key("a", "b", "c=d"),
+            key("a", "b", "c"),
+            key("a", "b", "d"),
+            key("a", "b.c", "d"),
+            key(&long, &long, "net1"),
+            key(&format!("{long}m"), &long, "net1"),
+        ];
+        for (n, key) in keys.iter().enumerate() {
+            journal.write(&record(key.clone(), &format!("0000:01:10.{n}"))).expect("written");
+        }
+        for (n, key) in keys.iter().enumerate() {
+            let found = journal.find(key).expect("read").expect("a record");
+            assert_eq!((&found.key, found.vf.device.to_string()), (key, format!("0000:01:10.{n}")));
+        }
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_no_record_and_a_foreign_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::below(folder.path());
+        let key = key("fast", "c1", "net1");
+        let dir = folder.path().join("attachments");
+        fs::create_dir(&dir).expect("created");
+        fs::write(dir.join(".4711"), "{\"key\":").expect("written");
+        assert_eq!(journal.all().expect("read"), []);
+
+        let foreign = dir.join("fast=c1=net1=0000:01:10.0");
+        fs::write(&foreign, "{}").expect("written");
+        let error = journal.find(&key).expect_err("no record");
+        assert_eq!(
+            error.to_string(),
+            format!("{} is not a record of an attachment", foreign.display())
+        );
+    }
+}

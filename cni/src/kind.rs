@@ -1,0 +1,3 @@
+//! The kinds of attachment: what differs between them.
+
+pub mod sriov;

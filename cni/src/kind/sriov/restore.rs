@@ -1,0 +1,242 @@
+//! Puts a VF back to what it was before ADD, wherever it is now and however far ADD had come.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use linkspan_linux::pci::{Sysfs, SysfsError};
+use linkspan_linux::{
+    Errno, Link, LinkChange, LinkEvents, NetlinkError, Netns, OpenNetnsError, RouteSocket,
+    SetVfError, VfChange,
+};
+use linkspan_types::{IfName, MacAddr, PciAddress};
+
+use super::{Pf, SriovError, VfRecord};
+
+/// How long a VF may take to come back from a namespace that has gone: the kernel takes namespaces apart in
+/// the background, one after the other.
+const RETURN_BOUND: Duration = Duration::from_secs(10);
+
+/// How a VF came back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// As it was.
+    Whole,
+    /// Under another name, because its own is taken by another link now.
+    Renamed(IfName),
+    /// There is no such device any more, and so nothing to restore.
+    NoDevice,
+}
+
+/// A VF that is not back as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The VF can't be found.
+    #[error("VF {device} is neither in the host's namespace nor in the pod's")]
+    Lost {
+        /// The VF.
+        device: PciAddress,
+    },
+    /// The kernel refused to bring it back.
+    #[error("VF {device} can't be brought back as {name}")]
+    Return {
+        /// The VF.
+        device: PciAddress,
+        /// Its name on the host.
+        name: IfName,
+        /// The kernel's word.
+        #[source]
+        source: NetlinkError,
+    },
+    /// The PF's side.
+    #[error(transparent)]
+    Setting(#[from] SetVfError),
+    /// The PF could not be found.
+    #[error(transparent)]
+    Pf(#[from] SriovError),
+    /// The pod's namespace is there but can't be opened.
+    #[error(transparent)]
+    Netns(#[from] OpenNetnsError),
+    /// Any other refusal of the kernel.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// Sysfs could not be read.
+    #[error(transparent)]
+    Sysfs(#[from] SysfsError),
+    /// The kernel's announcements could not be read.
+    #[error("cannot wait for the VF to come back")]
+    Wait(#[from] io::Error),
+}
+
+/// Where the netdev of a VF is.
+enum Place {
+    Host(Link),
+    Pod(Link, RouteSocket),
+}
+
+/// Restores a VF: the PF's settings, then its netdev's namespace, name, MAC, MTU, other names and state.
+///
+/// `interface` is the name that it was given in the pod, whose namespace is (or was) at `netns`. It may be
+/// called any number of times, and after an ADD that was stopped anywhere.
+pub fn restore(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<Restored, RestoreError> {
+    let function = sysfs.pci(record.device);
+    if !function.exists() {
+        return Ok(Restored::NoDevice);
+    }
+    let pf = restore_settings(sysfs, host, record)?;
+    // A VF that was bound to another driver in the meantime has no netdev to look for.
+    let restored = match find(sysfs, host, record, interface, netns)? {
+        Some(place) => bring_home(host, record, place)?,
+        None => Restored::Whole,
+    };
+    if let Some(pf) = pf {
+        let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
+        host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
+    }
+    Ok(restored)
+}
+
+/// Restores the PF's settings by one message, before the VF's own: while its PF has set a MAC for it, a VF
+/// can't change its own. So an administrative MAC that was there before comes last; if there is one, the
+/// PF is returned.
+fn restore_settings(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+) -> Result<Option<Pf>, RestoreError> {
+    if record.change.is_empty() {
+        return Ok(None);
+    }
+    let pf = Pf::find(sysfs, host, record.pf)?;
+    let mut undo = record.change.undo(&record.settings);
+    let mac_comes_last = undo.mac.is_some_and(|mac| mac != MacAddr::ZERO);
+    if mac_comes_last {
+        undo.mac = Some(MacAddr::ZERO);
+    }
+    host.set_vf(pf.index, pf.name.as_str(), record.number, &undo)?;
+    Ok(mac_comes_last.then_some(pf))
+}
+
+/// The netdev, waiting for the kernel to return it if its namespace is being taken apart; none if the VF's
+/// driver makes none.
+fn find(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<Option<Place>, RestoreError> {
+    if let Some(place) = look(sysfs, host, record, interface, netns)? {
+        return Ok(Some(place));
+    }
+    if has_no_netdev(sysfs, record.device)? {
+        return Ok(None);
+    }
+    let events = LinkEvents::subscribe()?;
+    let place = events.wait_for(RETURN_BOUND, || look(sysfs, host, record, interface, netns))?;
+    place.map(Some).ok_or(RestoreError::Lost { device: record.device })
+}
+
+fn look(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<Option<Place>, RestoreError> {
+    let device = record.device;
+    for name in sysfs.pci(device).net_names()? {
+        match host.link_by_name(&name) {
+            Err(e) if e.is_missing() => {}
+            link => return Ok(Some(Place::Host(link?))),
+        }
+    }
+    let netns = match Netns::open(netns) {
+        Err(e) if e.is_gone() => return Ok(None),
+        netns => netns?,
+    };
+    let mut pod = RouteSocket::open_in(&netns)?;
+    let links = pod.links()?;
+    let by_device = links.iter().find(|link| link.pci == Some(device));
+    // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have the
+    // name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the VF's too.
+    let macs = [Some(record.netdev.mac), record.change.mac];
+    let by_name = || {
+        links.iter().find(|link| {
+            link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)
+        })
+    };
+    Ok(by_device.or_else(by_name).cloned().map(|link| Place::Pod(link, pod)))
+}
+
+fn has_no_netdev(sysfs: &Sysfs, device: PciAddress) -> Result<bool, RestoreError> {
+    let driver = sysfs.pci(device).driver()?;
+    let user_space = ["vfio-pci", "uio_pci_generic", "igb_uio"];
+    Ok(driver.is_none_or(|driver| user_space.contains(&driver.as_str())))
+}
+
+fn bring_home(
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    place: Place,
+) -> Result<Restored, RestoreError> {
+    let before = &record.netdev;
+    let (link, mut pod) = match place {
+        Place::Host(link) => (link, None),
+        Place::Pod(link, pod) => (link, Some(pod)),
+    };
+    let home = Netns::current()?;
+    let change = LinkChange {
+        netns: pod.as_ref().map(|_| &home),
+        mac: Some(before.mac).filter(|mac| Some(*mac) != link.mac),
+        mtu: Some(before.mtu).filter(|mtu| u32::from(*mtu) != link.mtu),
+        name: Some(&before.name).filter(|name| pod.is_some() || name.as_str() != link.name),
+        up: None,
+    };
+    let socket = pod.as_mut().unwrap_or(host);
+    // A link that is up keeps its name; one that moves goes down by itself.
+    if change.netns.is_none() && change.name.is_some() && link.up {
+        let down = LinkChange { up: Some(false), ..LinkChange::default() };
+        socket.change_link(link.index, &down)?;
+    }
+    let failed =
+        |source| RestoreError::Return { device: record.device, name: before.name.clone(), source };
+    let name = match socket.change_link(link.index, &change) {
+        Err(e) if e.errno() == Some(Errno::EXIST) => {
+            let spare = IfName::from(record.device);
+            let change = LinkChange { name: Some(&spare), ..change };
+            socket.change_link(link.index, &change).map_err(failed)?;
+            spare
+        }
+        done => done.map(|()| before.name.clone()).map_err(failed)?,
+    };
+    restore_rest(host, record, &name)?;
+    Ok(if name == before.name { Restored::Whole } else { Restored::Renamed(name) })
+}
+
+/// The other names and the state, which no move can carry.
+fn restore_rest(
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    name: &IfName,
+) -> Result<(), RestoreError> {
+    let before = &record.netdev;
+    let link = host.link_by_name(name)?;
+    for alt_name in before.alt_names.iter().filter(|name| !link.alt_names.contains(name)) {
+        match host.add_alt_name(link.index, alt_name) {
+            // udev was quicker, or another link has the name now.
+            Err(e) if e.errno() == Some(Errno::EXIST) => {}
+            done => done?,
+        }
+    }
+    if link.up != before.up {
+        host.change_link(link.index, &LinkChange { up: Some(before.up), ..LinkChange::default() })?;
+    }
+    Ok(())
+}

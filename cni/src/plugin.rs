@@ -1,0 +1,70 @@
+//! One call from the environment and standard input to standard output and exit status.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::journal::JournalError;
+use crate::node::Node;
+use crate::spec::{Call, CniError, Code, Version, version_reply};
+use crate::{attach, detach};
+
+/// Serves one call. Without `CNI_COMMAND` it is a person who called.
+#[must_use]
+pub fn run() -> ExitCode {
+    if std::env::var_os("CNI_COMMAND").is_none() {
+        eprintln!(
+            "linkspan {} is a CNI plugin, which a container runtime calls",
+            env!("CARGO_PKG_VERSION")
+        );
+        eprintln!("CNI versions: {}", Version::ALL.map(Version::as_str).join(", "));
+        return ExitCode::SUCCESS;
+    }
+    let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
+        Ok(call) => (call.version(), serve(&Node::host(), call)),
+        Err(error) => (Version::NEWEST, Err(error.into())),
+    };
+    let (reply, status) = match outcome {
+        Ok(reply) => (reply, ExitCode::SUCCESS),
+        Err(error) => (Some(error.to_json(version)), ExitCode::FAILURE),
+    };
+    match reply.map_or(Ok(()), |reply| writeln!(io::stdout(), "{reply}")) {
+        Ok(()) => status,
+        // Nobody reads the reply; what was done stays done, and the runtime will call DEL.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve(node: &Node, call: Call) -> Result<Option<Value>, CniError> {
+    match call {
+        Call::Add { netns, attachment } => {
+            let result = attach::add(node, &netns, &attachment)?;
+            Ok(Some(result.to_json(attachment.network.version)))
+        }
+        Call::Del { netns, attachment } => {
+            detach::del(node, netns.as_deref(), &attachment).map(|()| None)
+        }
+        Call::Gc { valid, network } => detach::gc(node, &network, &valid).map(|()| None),
+        // ADD needs nothing but the kernel and the node's files.
+        Call::Status { .. } => Ok(None),
+        Call::Check { .. } => Err(CniError::new(
+            Code::InvalidEnvironment,
+            "CNI_COMMAND is CHECK, which linkspan does not do yet",
+            "Set \"disableCheck\": true in the network's configuration list",
+        )),
+        Call::Version { asked } => Ok(Some(version_reply(&asked))),
+    }
+}
+
+impl From<JournalError> for CniError {
+    fn from(error: JournalError) -> Self {
+        let advice = match &error {
+            JournalError::Io { .. } => "linkspan runs as root and keeps its state in /run/linkspan",
+            JournalError::Unreadable { .. } => {
+                "Remove the file if the pod that its name tells of is gone"
+            }
+        };
+        Self::caused_by(Code::Io, &error, advice)
+    }
+}

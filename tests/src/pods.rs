@@ -1,0 +1,90 @@
+//! Pods as tests need them: network namespaces, named after the test and gone when it ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A pod: a network namespace with a loopback that is up.
+pub struct Pod {
+    name: String,
+}
+
+impl Pod {
+    /// Makes a pod. One of the same name that an earlier, killed run has left is replaced.
+    #[must_use]
+    pub fn new(test: &str, name: &str) -> Self {
+        let name = format!("{test}-{name}");
+        let _ = Command::new("ip").args(["netns", "delete", &name]).output();
+        run("ip", &["netns", "add", &name]);
+        let pod = Self { name };
+        pod.run("ip", &["link", "set", "lo", "up"]);
+        pod
+    }
+
+    /// The namespace's name, which serves as the container's ID too.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The namespace's path.
+    #[must_use]
+    pub fn netns(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
+    /// Runs a program in the pod, and returns what it prints.
+    ///
+    /// # Panics
+    ///
+    /// If the program fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.output(program, arguments);
+        success(&format!("{program} {} in {}", arguments.join(" "), self.name), &output)
+    }
+
+    /// Runs a program in the pod, which may fail.
+    #[must_use]
+    pub fn output(&self, program: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]).args(arguments);
+        command.output().unwrap()
+    }
+
+    /// Deletes the namespace as a runtime does that has lost its pod.
+    pub fn delete(&self) {
+        run("ip", &["netns", "delete", &self.name]);
+    }
+
+    /// Whether `address` answers a ping within `seconds`. Pings are sent all the while, as a VF has no
+    /// carrier for the first seconds.
+    #[must_use]
+    pub fn pings(&self, address: &str, seconds: u32) -> bool {
+        let (deadline, count) = (seconds.to_string(), "1");
+        // With both, ping ends at the first answer or at the deadline.
+        let arguments = ["-n", "-q", "-i", "0.2", "-c", count, "-w", &deadline, address];
+        self.output("ping", &arguments).status.success()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+}
+
+/// Runs a program on the host, and returns what it prints.
+///
+/// # Panics
+///
+/// If the program fails.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|e| panic!("{program} can't be run: {e}"));
+    success(&format!("{program} {}", arguments.join(" ")), &output)
+}
+
+fn success(what: &str, output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {}: {stderr}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
