@@ -3,16 +3,18 @@
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-/// A directory whose entries are watched. Its descriptor can be waited for.
+/// A directory whose entries are watched.
 #[derive(Debug)]
 pub struct DirectoryWatch {
-    inotify: OwnedFd,
+    inotify: AsyncFd<OwnedFd>,
 }
 
 /// What happened in a directory.
@@ -29,7 +31,8 @@ pub enum DirectoryEvent {
 }
 
 impl DirectoryWatch {
-    /// Watches a directory from now on.
+    /// Watches a directory from now on. To be called in a tokio runtime.
+    #[expect(unsafe_code, reason = "tokio has no safe constructor for an owned descriptor")]
     pub fn new(directory: &Path) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let what = WatchFlags::CREATE
@@ -40,37 +43,36 @@ impl DirectoryWatch {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         inotify::add_watch(&inotify, directory, what)?;
+        // SAFETY: an `OwnedFd` keeps its descriptor open until it is dropped, and never changes it.
+        let inotify = unsafe { AsyncFd::register_with_interest(inotify, Interest::READABLE) }?;
         Ok(Self { inotify })
     }
 
-    /// What has happened since the last call, at least one thing; [`io::ErrorKind::WouldBlock`]
-    /// where nothing has.
-    pub fn events(&self) -> io::Result<Vec<DirectoryEvent>> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
-        let mut events = Vec::new();
-        loop {
-            let event = reader.next()?;
-            let name = event.file_name().map(|name| OsString::from_vec(name.to_bytes().to_vec()));
-            let has = |flags| event.events().intersects(flags);
-            match name {
-                _ if has(ReadFlags::QUEUE_OVERFLOW) => events.push(DirectoryEvent::Lost),
-                None => events.push(DirectoryEvent::DirectoryGone),
-                Some(name) if has(ReadFlags::CREATE | ReadFlags::MOVED_TO) => {
-                    events.push(DirectoryEvent::Appeared(name));
-                }
-                Some(name) => events.push(DirectoryEvent::Gone(name)),
-            }
-            if reader.is_buffer_empty() {
-                return Ok(events);
-            }
-        }
+    /// Waits until something has happened since the last call, and returns all of it.
+    pub async fn events(&self) -> io::Result<Vec<DirectoryEvent>> {
+        self.inotify.async_io(Interest::READABLE, read).await
     }
 }
 
-impl AsRawFd for DirectoryWatch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inotify.as_raw_fd()
+fn read(inotify: &OwnedFd) -> io::Result<Vec<DirectoryEvent>> {
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(inotify, &mut buffer);
+    let mut events = Vec::new();
+    loop {
+        let event = reader.next()?;
+        let name = event.file_name().map(|name| OsString::from_vec(name.to_bytes().to_vec()));
+        let has = |flags| event.events().intersects(flags);
+        events.push(match name {
+            _ if has(ReadFlags::QUEUE_OVERFLOW) => DirectoryEvent::Lost,
+            None => DirectoryEvent::DirectoryGone,
+            Some(name) if has(ReadFlags::CREATE | ReadFlags::MOVED_TO) => {
+                DirectoryEvent::Appeared(name)
+            }
+            Some(name) => DirectoryEvent::Gone(name),
+        });
+        if reader.is_buffer_empty() {
+            return Ok(events);
+        }
     }
 }
 
@@ -82,11 +84,10 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn entries_that_come_and_go_are_seen() {
+    #[tokio::test]
+    async fn entries_that_come_and_go_are_seen() {
         let directory = tempfile::tempdir().unwrap();
         let watch = DirectoryWatch::new(directory.path()).unwrap();
-        assert_eq!(watch.events().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let socket = directory.path().join("kubelet.sock");
         fs::write(&socket, "").unwrap();
         fs::rename(&socket, directory.path().join("old")).unwrap();
@@ -95,13 +96,13 @@ mod tests {
             DirectoryEvent::Gone("kubelet.sock".into()),
             DirectoryEvent::Appeared("old".into()),
         ];
-        assert_eq!(watch.events().unwrap(), expected);
+        assert_eq!(watch.events().await.unwrap(), expected);
         fs::remove_dir_all(directory.path()).unwrap();
-        assert!(watch.events().unwrap().contains(&DirectoryEvent::DirectoryGone));
+        assert!(watch.events().await.unwrap().contains(&DirectoryEvent::DirectoryGone));
     }
 
-    #[test]
-    fn only_a_directory_can_be_watched() {
+    #[tokio::test]
+    async fn only_a_directory_can_be_watched() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = DirectoryWatch::new(file.path()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);

@@ -3,9 +3,10 @@
 //! The kernel multicasts them as netlink messages of text (`lib/kobject_uevent.c`).
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_KOBJECT_UEVENT};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The multicast group of the kernel's own events; udev sends what it made of them to group 2.
 const KERNEL_GROUP: u32 = 1;
@@ -13,10 +14,10 @@ const KERNEL_GROUP: u32 = 1;
 /// The kernel's own limit is 2048 bytes of variables, and a path before them.
 const MAX_MESSAGE: usize = 8192;
 
-/// A stream of uevents. Its descriptor can be waited for.
+/// A stream of uevents.
 #[derive(Debug)]
 pub struct Uevents {
-    socket: Socket,
+    socket: AsyncFd<Socket>,
 }
 
 /// What happened to devices.
@@ -36,36 +37,38 @@ pub enum Uevent {
 }
 
 impl Uevents {
-    /// Listens from now on. Events of network interfaces are heard for this network namespace only.
+    /// Listens from now on, to the interfaces of this network namespace and to all other devices.
+    /// To be called in a tokio runtime.
+    #[expect(unsafe_code, reason = "tokio has no safe constructor for an owned descriptor")]
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_KOBJECT_UEVENT)?;
         socket.set_non_blocking(true)?;
         socket.bind(&SocketAddr::new(0, KERNEL_GROUP))?;
+        // SAFETY: a `Socket` keeps its descriptor open until it is dropped, and never changes it.
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
         Ok(Self { socket })
     }
 
-    /// The next event that is waiting; [`io::ErrorKind::WouldBlock`] where none is.
-    pub fn next(&self) -> io::Result<Uevent> {
-        const ENOBUFS: i32 = 105;
+    /// Waits for the next event.
+    pub async fn next(&self) -> io::Result<Uevent> {
         loop {
-            let mut message = Vec::with_capacity(MAX_MESSAGE);
-            let sender = match self.socket.recv_from(&mut message, 0) {
-                Err(error) if error.raw_os_error() == Some(ENOBUFS) => return Ok(Uevent::Lost),
-                result => result?.1,
-            };
-            // Any process of root can send to the group; only the kernel's port is 0.
-            if sender.port_number() == 0
-                && let Some(event) = parse(&message)
-            {
+            if let Some(event) = self.socket.async_io(Interest::READABLE, receive).await? {
                 return Ok(event);
             }
         }
     }
 }
 
-impl AsRawFd for Uevents {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+/// Receives one message; nothing where it isn't an event, or not the kernel's.
+fn receive(socket: &Socket) -> io::Result<Option<Uevent>> {
+    const ENOBUFS: i32 = 105;
+    let mut message = Vec::with_capacity(MAX_MESSAGE);
+    match socket.recv_from(&mut message, 0) {
+        Err(error) if error.raw_os_error() == Some(ENOBUFS) => Ok(Some(Uevent::Lost)),
+        Err(error) => Err(error),
+        // Any process of root can send to the group; only the kernel's port is 0.
+        Ok((_, sender)) if sender.port_number() != 0 => Ok(None),
+        Ok(_) => Ok(parse(&message)),
     }
 }
 
@@ -109,15 +112,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_quiet_socket_would_block() {
+    #[tokio::test]
+    async fn a_quiet_socket_waits() {
         let events = Uevents::open().unwrap();
-        // Another test's interface may just have come or gone.
-        let error = loop {
-            if let Err(error) = events.next() {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        // Interfaces of other tests may come and go meanwhile, but not for ever.
+        let quiet = async { while events.next().await.is_ok() {} };
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), quiet).await;
+        assert!(waited.is_err(), "the socket failed");
     }
 }

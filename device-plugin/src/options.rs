@@ -1,0 +1,179 @@
+//! The command line: the peer's flags, and where the kubelet and the devices are.
+
+use std::path::PathBuf;
+
+use linkspan_config::resource_list::ResourcePrefix;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
+
+  --config-file PATH      resources to advertise [/etc/pcidp/config.json]
+  --resource-prefix NAME  prefix of resources that name none [linkspan.dev]
+                          (sriov-network-device-plugin: intel.com)
+  --plugin-watcher        register through the kubelet's plugins_registry directory,
+                          and not through device-plugins/kubelet.sock
+  --use-cdi               not done yet: refused
+  --kubelet-dir PATH      the kubelet's directory [/var/lib/kubelet]
+  --sysfs-root PATH       another sysfs than /sys, for tests
+  --dev-root PATH         where the host's device nodes are seen [/dev]
+  --help, --version
+
+SIGHUP makes it look at the node again, SIGTERM ends it. Only virtual functions are
+advertised, never another network card.
+";
+
+/// What the program was asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+    /// Serve.
+    Run(Options),
+}
+
+/// How to serve.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) config_file: PathBuf,
+    pub(crate) resource_prefix: ResourcePrefix,
+    pub(crate) plugin_watcher: bool,
+    pub(crate) kubelet_dir: PathBuf,
+    pub(crate) sysfs_root: PathBuf,
+    pub(crate) dev_root: PathBuf,
+}
+
+/// The command line can't be followed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OptionsError {
+    #[error("{0:?} is not a flag of this program; see --help")]
+    Unknown(String),
+    #[error("--{0} needs a value; see --help")]
+    NoValue(String),
+    #[error("--{flag} is {value:?}, expected {expected}")]
+    BadValue { flag: &'static str, value: String, expected: &'static str },
+    #[error(
+        "--use-cdi is not done yet, expected to be left out: devices are passed as device nodes"
+    )]
+    Cdi,
+}
+
+impl Request {
+    /// Reads the arguments after the program's name. As for the peer's Go, one dash is as good as
+    /// two, and a value stands after `=` or in the next argument.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, OptionsError> {
+        let mut options = Options {
+            config_file: "/etc/pcidp/config.json".into(),
+            resource_prefix: prefix("linkspan.dev")?,
+            plugin_watcher: false,
+            kubelet_dir: "/var/lib/kubelet".into(),
+            sysfs_root: "/sys".into(),
+            dev_root: "/dev".into(),
+        };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let flag = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'));
+            let flag = flag.ok_or_else(|| OptionsError::Unknown(argument.clone()))?;
+            let (flag, inline) = match flag.split_once('=') {
+                Some((flag, value)) => (flag, Some(value.to_owned())),
+                None => (flag, None),
+            };
+            match flag {
+                "help" | "h" => return Ok(Self::Help),
+                "version" => return Ok(Self::Version),
+                "plugin-watcher" => {
+                    options.plugin_watcher = switch("plugin-watcher", inline.as_deref())?;
+                }
+                "use-cdi" => {
+                    if switch("use-cdi", inline.as_deref())? {
+                        return Err(OptionsError::Cdi);
+                    }
+                }
+                "config-file" | "resource-prefix" | "kubelet-dir" | "sysfs-root" | "dev-root" => {
+                    let value = inline.or_else(|| arguments.next());
+                    let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
+                    options.set(flag, &value)?;
+                }
+                _ => return Err(OptionsError::Unknown(argument)),
+            }
+        }
+        Ok(Self::Run(options))
+    }
+}
+
+impl Options {
+    fn set(&mut self, flag: &str, value: &str) -> Result<(), OptionsError> {
+        match flag {
+            "resource-prefix" => self.resource_prefix = prefix(value)?,
+            "config-file" => self.config_file = value.into(),
+            "kubelet-dir" => self.kubelet_dir = value.into(),
+            "sysfs-root" => self.sysfs_root = value.into(),
+            _ => self.dev_root = value.into(),
+        }
+        Ok(())
+    }
+}
+
+fn prefix(value: &str) -> Result<ResourcePrefix, OptionsError> {
+    value.parse().map_err(|error: linkspan_types::ParseError| OptionsError::BadValue {
+        flag: "resource-prefix",
+        value: error.text,
+        expected: error.expected,
+    })
+}
+
+fn switch(flag: &'static str, value: Option<&str>) -> Result<bool, OptionsError> {
+    match value {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(value) => {
+            let value = value.to_owned();
+            Err(OptionsError::BadValue { flag, value, expected: "true or false" })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Request, OptionsError> {
+        Request::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn values_stand_after_a_flag_or_in_it() {
+        for line in ["--config-file /a --use-cdi=false", "-config-file=/a", "--config-file=/a"] {
+            let Request::Run(options) = parse(line).unwrap() else { panic!("{line}") };
+            assert_eq!(options.config_file, PathBuf::from("/a"));
+            assert_eq!(options.resource_prefix.to_string(), "linkspan.dev");
+            assert!(!options.plugin_watcher);
+        }
+        assert_eq!(parse("--help").unwrap(), Request::Help);
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_said_plainly() {
+        let table = [
+            ("--log-dir=x", r#""--log-dir=x" is not a flag of this program; see --help"#),
+            ("serve", r#""serve" is not a flag of this program; see --help"#),
+            ("--config-file", "--config-file needs a value; see --help"),
+            (
+                "--use-cdi",
+                "--use-cdi is not done yet, expected to be left out: devices are passed as device nodes",
+            ),
+            ("--use-cdi=maybe", r#"--use-cdi is "maybe", expected true or false"#),
+            (
+                "--resource-prefix Intel",
+                r#"--resource-prefix is "Intel", expected a DNS name in lower case such as example.com"#,
+            ),
+        ];
+        for (line, message) in table {
+            assert_eq!(parse(line).unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The gRPC service of one pool, on a socket that only root can reach.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use linkspan_proto::deviceplugin::device_plugin_server::DevicePlugin;
+use linkspan_proto::deviceplugin::{
+    AllocateRequest, AllocateResponse, ContainerAllocateRequest, ContainerAllocateResponse, Device,
+    DevicePluginOptions, Empty, HEALTHY, ListAndWatchResponse, NumaNode, PreStartContainerRequest,
+    PreStartContainerResponse, PreferredAllocationRequest, PreferredAllocationResponse,
+    TopologyInfo,
+};
+use linkspan_types::PciAddress;
+use rustix::fs::Mode;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::Router;
+use tonic::{Request, Response, Status};
+
+use crate::inventory::VirtualFunction;
+use crate::pools::Pool;
+use crate::prepare::{self, Host};
+
+/// Answers the kubelet for one pool.
+#[derive(Clone)]
+pub(crate) struct PoolService {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) host: Arc<Host>,
+    /// The pool's devices now.
+    pub(crate) devices: watch::Receiver<Vec<VirtualFunction>>,
+    /// How many `ListAndWatch` streams are open.
+    pub(crate) streams: watch::Sender<usize>,
+}
+
+#[tonic::async_trait]
+impl DevicePlugin for PoolService {
+    async fn get_device_plugin_options(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<DevicePluginOptions>, Status> {
+        Ok(Response::new(OPTIONS))
+    }
+
+    type ListAndWatchStream =
+        Pin<Box<dyn Stream<Item = Result<ListAndWatchResponse, Status>> + Send>>;
+
+    async fn list_and_watch(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<Self::ListAndWatchStream>, Status> {
+        let open = OpenStream::new(self.streams.clone());
+        let pool = Arc::clone(&self.pool);
+        let lists = WatchStream::new(self.devices.clone()).map(move |functions| {
+            // Owned by the stream, so that it is counted until tonic drops the stream.
+            let _ = &open;
+            let devices = functions.iter().map(|function| device(&pool, function)).collect();
+            Ok(ListAndWatchResponse { devices })
+        });
+        Ok(Response::new(Box::pin(lists)))
+    }
+
+    async fn get_preferred_allocation(
+        &self,
+        _: Request<PreferredAllocationRequest>,
+    ) -> Result<Response<PreferredAllocationResponse>, Status> {
+        Ok(Response::new(PreferredAllocationResponse::default()))
+    }
+
+    async fn allocate(
+        &self,
+        request: Request<AllocateRequest>,
+    ) -> Result<Response<AllocateResponse>, Status> {
+        let requests = request.into_inner().container_requests;
+        let responses = requests.iter().map(|container| self.allocate_one(container));
+        let container_responses = responses.collect::<Result<_, _>>()?;
+        Ok(Response::new(AllocateResponse { container_responses }))
+    }
+
+    async fn pre_start_container(
+        &self,
+        _: Request<PreStartContainerRequest>,
+    ) -> Result<Response<PreStartContainerResponse>, Status> {
+        Ok(Response::new(PreStartContainerResponse {}))
+    }
+}
+
+/// The kubelet need not ask which devices to take, nor before a container starts.
+pub(crate) const OPTIONS: DevicePluginOptions =
+    DevicePluginOptions { pre_start_required: false, get_preferred_allocation_available: false };
+
+impl PoolService {
+    fn allocate_one(
+        &self,
+        request: &ContainerAllocateRequest,
+    ) -> Result<ContainerAllocateResponse, Status> {
+        let addresses: Vec<PciAddress> =
+            request.devices_ids.iter().map(|id| self.device_of(id)).collect::<Result<_, _>>()?;
+        let prepared = prepare::prepare(&self.pool, &addresses, &self.host).map_err(|error| {
+            let error = anyhow::Error::new(error);
+            tracing::warn!("{}: refused to allocate: {error:#}", self.pool.name);
+            Status::failed_precondition(format!("{error:#}"))
+        })?;
+        tracing::info!("{}: allocated {}", self.pool.name, request.devices_ids.join(", "));
+        Ok(prepared)
+    }
+
+    fn device_of(&self, id: &str) -> Result<PciAddress, Status> {
+        let address = id.parse().ok();
+        let devices = self.devices.borrow();
+        let known = address.filter(|a| devices.iter().any(|device| device.address == *a));
+        known.ok_or_else(|| {
+            // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
+            let id: String = id.chars().take(64).collect();
+            let name = &self.pool.name;
+            Status::not_found(format!(
+                "{id:?} is not one of the {} devices of {name}: it may have been removed; \
+                 delete the pod, so that it gets another",
+                devices.len()
+            ))
+        })
+    }
+}
+
+fn device(pool: &Pool, function: &VirtualFunction) -> Device {
+    let numa_node = function.numa_node.filter(|_| !pool.resource.exclude_topology);
+    let topology = numa_node.map(|node| TopologyInfo { nodes: vec![NumaNode { id: node.into() }] });
+    Device { id: function.address.to_string(), health: HEALTHY.to_owned(), topology }
+}
+
+/// Counts a `ListAndWatch` stream for as long as it is open.
+struct OpenStream(watch::Sender<usize>);
+
+impl OpenStream {
+    fn new(count: watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A socket that is being served. Dropping it removes it; connections that are open stay so until
+/// the kubelet closes them.
+pub(crate) struct Socket {
+    path: PathBuf,
+    /// Device and inode: another program's socket may stand at our path later.
+    identity: (u64, u64),
+    server: JoinHandle<()>,
+}
+
+/// A socket can't be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {}", path.display())]
+pub(crate) struct ServeError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Socket {
+    /// Serves on a new socket in the place of whatever an earlier run has left there.
+    pub(crate) fn serve(path: PathBuf, services: Router) -> Result<Self, ServeError> {
+        let bind = || {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = bind_for_root(&path)?;
+            Ok((listener, identity(&path)?))
+        };
+        let (listener, identity) = match bind() {
+            Ok(bound) => bound,
+            Err(source) => return Err(ServeError { path, source }),
+        };
+        let shown = path.clone();
+        let server = tokio::spawn(async move {
+            if let Err(error) =
+                services.serve_with_incoming(UnixListenerStream::new(listener)).await
+            {
+                tracing::error!("{}: {:#}", shown.display(), anyhow::Error::new(error));
+            }
+        });
+        Ok(Self { path, identity, server })
+    }
+
+    /// Whether the kubelet can still find the socket, and is not served by another in its place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        !self.server.is_finished() && identity(&self.path).is_ok_and(|now| now == self.identity)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.server.abort();
+        if identity(&self.path).is_ok_and(|now| now == self.identity)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Binds with mode 0600 from the first moment, which a later chmod could not give.
+fn bind_for_root(path: &Path) -> io::Result<UnixListener> {
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    listener
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
