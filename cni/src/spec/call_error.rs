@@ -83,8 +83,9 @@ impl CallError {
             Self::MissingEnvironment { .. } => {
                 "The container runtime sets them; to call a plugin by hand, use cnitool"
             }
-            Self::Stdin(source) => return format!("The system says: {source}"),
-            Self::TooLong { .. } => "See what the runtime writes to the plugin's standard input",
+            Self::Stdin(_) | Self::TooLong { .. } => {
+                "See what the runtime writes to the plugin's standard input"
+            }
             Self::Malformed { .. } => "Check the NetworkAttachmentDefinition's spec.config",
             Self::Version(_) => {
                 "Set `cniVersion` in the network's configuration to one of these versions"
@@ -98,6 +99,6 @@ impl CallError {
 
 impl From<CallError> for CniError {
     fn from(error: CallError) -> Self {
-        Self::new(error.code(), error.to_string(), error.advice())
+        Self::caused_by(error.code(), &error, error.advice())
     }
 }

@@ -143,8 +143,14 @@ fn parse_sets(fields: &Fields<'_>, key: &str) -> Result<Vec<Vec<Placed>>, Invali
 
 /// The old form of a single range: its keys stand in `ipam` itself.
 fn parse_top_level(fields: &Fields<'_>) -> Result<Option<Vec<Placed>>, Invalid> {
-    if RANGE_KEYS.iter().all(|key| fields.get(key).is_none()) {
+    let Some(set) = RANGE_KEYS.iter().find(|key| fields.get(key).is_some()) else {
         return Ok(None);
+    };
+    if fields.get("subnet").is_none() {
+        // The reference plugin ignores such keys, which is never what was meant.
+        return Err(fields
+            .invalid(set, "no such key where `ipam.subnet` is not set")
+            .advise(format!("Write `{set}` into the range of `ipam.ranges` that it belongs to")));
     }
     Ok(Some(vec![Placed { path: "ipam".to_owned(), range: parse_range(fields)? }]))
 }

@@ -106,7 +106,7 @@ fn what_is_refused() {
         ),
         (
             json!({"rangeStart": "10.1.2.9"}),
-            "`ipam.subnet` is nothing, expected a subnet such as 10.1.2.0/24 or fd00:1::/64",
+            "`ipam.rangeStart` is \"10.1.2.9\", expected no such key where `ipam.subnet` is not set",
         ),
         (
             json!({"subnet": "10.1.2.3/24"}),
