@@ -1,0 +1,99 @@
+//! `bed`: a machine with SR-IOV NICs that anyone can boot.
+//!
+//! It prepares a virtual machine whose NICs QEMU emulates (Intel 82576, driver `igb`), boots it on
+//! this machine's own files, and runs commands and tests in it. `cargo bed help` lists the verbs.
+
+mod apt;
+mod boot;
+mod cache;
+mod guest;
+mod kvm;
+mod prepare;
+mod qemu;
+mod report;
+mod sources;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::boot::Job;
+use crate::cache::Cache;
+
+const USAGE: &str = "\
+usage: cargo bed VERB
+
+  prepare                 install what the bed needs, and build the guest's kernel modules;
+                          needs root on Debian 12 or 13; quick when there is nothing to do
+  run [--timeout SECONDS] [--no-nics] -- COMMAND...
+                          boot the bed, run COMMAND in it, and end with its status
+                          (124: not done within the bound, default 600; 125: the bed failed)
+  shell                   an interactive shell in the bed
+
+The bed is cached in $LINKSPAN_BED_CACHE, $XDG_CACHE_HOME/linkspan-bed or ~/.cache/linkspan-bed.";
+
+/// The status of `bed run` when the bed itself failed: the command never ran, or was lost.
+const BED_FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let verb = if args.is_empty() { OsString::new() } else { args.remove(0) };
+    match perform(&verb.to_string_lossy(), &args) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("bed: {error:#}");
+            ExitCode::from(BED_FAILED)
+        }
+    }
+}
+
+fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
+    match verb {
+        "prepare" => prepare::prepare(&Cache::locate()?).map(|()| 0),
+        "run" => {
+            let job = parse_job(args)?;
+            boot::run(&Cache::locate()?, &job)
+        }
+        "shell" => boot::shell(&Cache::locate()?),
+        "guest" => guest::main(args),
+        "" | "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(0)
+        }
+        _ => bail!("{verb:?} is not a verb\n{USAGE}"),
+    }
+}
+
+/// Reads the arguments of `bed run`.
+fn parse_job(args: &[OsString]) -> Result<Job> {
+    let mut job = Job { command: Vec::new(), timeout: Duration::from_mins(10), nics: true };
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.to_str() {
+            Some("--no-nics") => job.nics = false,
+            Some("--timeout") => {
+                let seconds = rest
+                    .next()
+                    .and_then(|value| value.to_str()?.parse().ok())
+                    .filter(|&seconds| seconds > 0)
+                    .context("--timeout wants a number of seconds, such as --timeout 300")?;
+                job.timeout = Duration::from_secs(seconds);
+            }
+            Some("--") => {
+                for word in rest.by_ref() {
+                    let word = word
+                        .to_str()
+                        .with_context(|| format!("the argument {} is not UTF-8", word.display()))?;
+                    job.command.push(word.to_owned());
+                }
+            }
+            _ => bail!("bed run does not know {}: the command follows after `--`", arg.display()),
+        }
+    }
+    if job.command.is_empty() {
+        bail!("bed run wants a command: cargo bed run -- COMMAND...");
+    }
+    Ok(job)
+}
