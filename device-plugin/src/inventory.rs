@@ -4,6 +4,7 @@
 //! its interface is in a pod, or while it is bound to vfio-pci and has none.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
 use linkspan_types::{IfName, PciAddress};
@@ -69,8 +70,8 @@ fn virtual_function(
         return Ok(None);
     }
     let parent = match parents.entry(pf) {
-        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::hash_map::Entry::Vacant(new) => new.insert(parent(&sysfs.pci(pf))?),
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(parent(&sysfs.pci(pf))?),
     };
     // A VF that its PF doesn't list is just being made or removed.
     let Some(&index) = parent.indices.get(&device.address()) else { return Ok(None) };
@@ -90,4 +91,68 @@ fn virtual_function(
 fn parent(pf: &PciDevice) -> Result<Parent, SysfsError> {
     let indices = pf.virtual_functions()?.into_iter().map(|(index, address)| (address, index));
     Ok(Parent { name: pf.pf_name()?, indices: indices.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
+
+    use super::*;
+
+    fn read(tree: &SysfsTree) -> Inventory {
+        let (inventory, errors) = Inventory::read(&Sysfs::at(tree.root())).unwrap();
+        assert!(errors.is_empty(), "{errors:?}");
+        inventory
+    }
+
+    #[test]
+    fn a_vf_is_described_by_itself_and_its_pf() {
+        let tree = SysfsTree::new();
+        let pf = Pf { numa_node: 1, ..Pf::igb("0000:3b:00.0", "ens1") };
+        tree.add_pf(&pf);
+        tree.set_num_vfs(&pf, 3);
+        tree.bind(pf.vf(2), Some("vfio-pci"));
+        tree.take_interfaces(pf.vf(2));
+        let expected = VirtualFunction {
+            address: "0000:3b:10.4".parse().unwrap(),
+            vendor: 0x8086,
+            device: 0x10ca,
+            driver: Some("vfio-pci".to_owned()),
+            numa_node: Some(1),
+            index: 2,
+            pf: "0000:3b:00.0".parse().unwrap(),
+            pf_name: "ens1".parse().ok(),
+        };
+        let inventory = read(&tree);
+        assert_eq!(inventory.functions.len(), 3);
+        assert_eq!(inventory.functions[2], expected);
+    }
+
+    #[test]
+    fn hundreds_of_vfs_are_numbered_as_their_pf_does() {
+        let tree = SysfsTree::new();
+        let pf = Pf::igb("0000:3b:00.0", "ens1");
+        tree.add_pf(&pf);
+        tree.set_num_vfs(&pf, 512);
+        let functions = read(&tree).functions;
+        assert_eq!(functions.len(), 512);
+        for function in functions {
+            assert_eq!(function.address, pf.vf(function.index));
+        }
+    }
+
+    #[test]
+    fn what_is_half_made_or_no_network_card_is_left_out() {
+        let tree = SysfsTree::new();
+        let pf = Pf::igb("0000:3b:00.0", "ens1");
+        tree.add_pf(&pf);
+        tree.set_num_vfs(&pf, 3);
+        std::fs::remove_file(tree.device("0000:3b:00.0".parse().unwrap()).join("virtfn1")).unwrap();
+        std::fs::remove_file(tree.device(pf.vf(2)).join("vendor")).unwrap();
+        assert_eq!(read(&tree).functions.len(), 1);
+        tree.write(pf.vf(0), "class", "0x010802");
+        assert!(read(&tree).functions.is_empty());
+    }
 }

@@ -160,6 +160,3 @@ fn device_info(pool: &Pool, address: PciAddress, needs: &Needs) -> Value {
     }
     info
 }
-
-#[cfg(test)]
-mod tests;

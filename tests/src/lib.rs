@@ -1,8 +1,13 @@
 //! What all tests share.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![allow(clippy::must_use_candidate, reason = "a test may run something only for what it does")]
 
 pub mod bed;
 pub mod cni;
+pub mod daemon;
 pub mod harness;
+pub mod kubelet;
 pub mod pods;
 pub mod program;
+pub mod sysfs_tree;
+pub mod wait;

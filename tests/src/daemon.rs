@@ -1,0 +1,116 @@
+//! A long-running program of this workspace as a test runs it: ended when the test ends, its log shown when the
+//! test fails.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open};
+use tempfile::NamedTempFile;
+
+pub use rustix::process::Signal;
+
+use crate::program::program;
+
+/// A program that runs.
+pub struct Daemon {
+    child: Child,
+    log: NamedTempFile,
+}
+
+impl Daemon {
+    /// Starts a program.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be started.
+    #[must_use]
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        build(name);
+        let log = NamedTempFile::new().unwrap();
+        let mut command = Command::new(program(name));
+        let stderr = File::options().append(true).open(log.path()).unwrap();
+        let child = command.args(arguments).stderr(stderr).spawn().unwrap();
+        Self { child, log }
+    }
+
+    /// Starts the device plugin, to register with a kubelet in this directory.
+    #[must_use]
+    pub fn device_plugin(kubelet: &Path, config: &Path, more: &[&str]) -> Self {
+        let path = |path: &Path| path.to_str().unwrap().to_owned();
+        let arguments =
+            ["--kubelet-dir", &path(kubelet), "--config-file", &path(config)].map(str::to_owned);
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Self::start("linkspan-device-plugin", &arguments)
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// Its process ID.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// If that takes longer than `bound`.
+    pub fn wait(&mut self, bound: Duration) -> ExitStatus {
+        // A process descriptor becomes readable when the process ends.
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
+        let bound = bound.try_into().unwrap();
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&bound)).unwrap();
+        assert!(ended > 0, "it still runs after {bound:?}");
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of process {}:\n{}", self.child.id(), self.log());
+        }
+    }
+}
+
+/// Builds a program once, where cargo runs the test: a stale program would be tested otherwise. In the VM there is
+/// no cargo, and the program was built with the test.
+fn build(name: &str) {
+    static BUILT: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    let Some(cargo) = std::env::var_os("CARGO") else { return };
+    // A build that failed poisons nothing: each test says it again.
+    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if built.contains(name) {
+        return;
+    }
+    let mut command = Command::new(cargo);
+    // With the whole workspace's features, as `cargo test --workspace` builds them: not all once more.
+    command.args(["build", "--quiet", "--workspace", "--bin", name]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    assert!(command.status().unwrap().success(), "{name} can't be built");
+    built.insert(name.to_owned());
+}
