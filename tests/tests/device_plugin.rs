@@ -220,12 +220,16 @@ fn a_restarted_kubelet_hears_of_all_pools_again() {
 #[test]
 fn the_plugin_may_start_before_the_kubelet() {
     let mut node = Node::start(fast());
+    node.plugin.signal(Signal::TERM);
+    node.plugin.wait(BOUND);
     node.kubelet.kill();
     fs::remove_file(node.socket("device-plugins", "kubelet.sock")).unwrap();
     let config = node.directory.path().join("config.json");
     let sysfs = node.tree.root().to_str().unwrap().to_owned();
     node.plugin =
         Daemon::device_plugin(node.kubelet.directory(), &config, &["--sysfs-root", &sysfs]);
+    // It must not look again by itself: only the socket's appearance can wake it now.
+    until("it waits", BOUND, || node.plugin.log().contains("waits for").then_some(()));
     node.kubelet.restart();
     node.wait_for_devices("linkspan.dev/fast", 4);
 }
