@@ -1,5 +1,6 @@
 //! The device plugin daemon: wiring only.
 
+mod authority;
 mod inventory;
 mod offers;
 mod options;

@@ -90,7 +90,6 @@ impl Registrar {
                 () = at(due) => {
                     due = match self.announce().await {
                         Ok(true) => Some(Instant::now() + AFTER_ACCEPTANCE),
-                        // Its socket will be seen when it appears.
                         Ok(false) => None,
                         Err(error) => {
                             let name = &self.service.pool.name;
@@ -141,27 +140,29 @@ impl Registrar {
         watched && self.serve().is_ok()
     }
 
-    /// Tells the kubelet of the pool; false if there is no kubelet.
+    /// Tells the kubelet of the pool. True if it has accepted and will open a stream, false if the
+    /// next step is the kubelet's: to make its socket, or to look at ours, which it does whenever
+    /// it starts and again and again if it fails.
     async fn announce(&mut self) -> Result<bool, RegisterError> {
-        let name = &self.service.pool.name;
-        match self.way.clone() {
+        let name = self.service.pool.name.clone();
+        let kubelet = match &self.way {
+            Way::KubeletSocket(directory) => directory.join(KUBELET_SOCKET),
             Way::PluginWatcher(_) => {
+                // A new socket is what makes the watcher look.
                 self.serve()?;
-                tracing::info!("{} waits for the kubelet's plugin watcher", self.service.pool.name);
+                tracing::info!("{name} waits for the kubelet's plugin watcher");
+                return Ok(false);
             }
-            Way::KubeletSocket(directory) => {
-                let kubelet = directory.join(KUBELET_SOCKET);
-                if !kubelet.exists() {
-                    tracing::info!("{name} waits for {}", kubelet.display());
-                    return Ok(false);
-                }
-                if !self.is_in_place() {
-                    self.serve()?;
-                }
-                self.register(&kubelet).await?;
-                tracing::info!("{} is registered", self.service.pool.name);
-            }
+        };
+        if !kubelet.exists() {
+            tracing::info!("{name} waits for {}", kubelet.display());
+            return Ok(false);
         }
+        if !self.is_in_place() {
+            self.serve()?;
+        }
+        self.register(&kubelet).await?;
+        tracing::info!("{name} is registered");
         Ok(true)
     }
 
@@ -227,7 +228,7 @@ impl Registration for PoolInfo {
         if status.plugin_registered {
             tracing::info!("{} is registered", self.name);
         } else {
-            // No stream will be opened, and so the pool announces itself again.
+            // The watcher will try again by itself.
             tracing::warn!("{} is not registered: the kubelet says: {}", self.name, status.error);
         }
         Ok(Response::new(RegistrationStatusResponse {}))

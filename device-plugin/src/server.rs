@@ -23,6 +23,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Router;
 use tonic::{Request, Response, Status};
 
+use crate::authority::Localhost;
 use crate::inventory::VirtualFunction;
 use crate::pools::Pool;
 use crate::prepare::{self, Host};
@@ -183,9 +184,9 @@ impl Socket {
         };
         let shown = path.clone();
         let server = tokio::spawn(async move {
-            if let Err(error) =
-                services.serve_with_incoming(UnixListenerStream::new(listener)).await
-            {
+            let connections =
+                UnixListenerStream::new(listener).map(|connection| connection.map(Localhost::new));
+            if let Err(error) = services.serve_with_incoming(connections).await {
                 tracing::error!("{}: {:#}", shown.display(), anyhow::Error::new(error));
             }
         });
