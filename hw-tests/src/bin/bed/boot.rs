@@ -1,15 +1,15 @@
 //! One boot of the bed: start it, pass its output on, bring its status home, and end it for certain.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cache::Cache;
 use crate::guest::Orders;
@@ -42,11 +42,11 @@ pub(crate) fn run(cache: &Cache, job: &Job) -> Result<u8> {
     ));
     let run = RunFolder::create(cache)?;
     let tree = std::env::current_dir()?;
-    Orders::from_here(job)?.write(&run.share())?;
+    Orders::from_here(job)?.write(run.share())?;
     let machine =
         Machine { vmlinuz: &bed.vmlinuz, kvm, nics: job.nics, overlays: vec![tree.as_path()] };
     let own = std::env::current_exe()?;
-    let command = format!("{} guest {}", quoted(&own)?, quoted(&run.share())?);
+    let command = format!("{} guest {}", quoted(&own)?, quoted(run.share())?);
     let ended = boot(&bed, &machine, &run, command, job.timeout)?;
     let status = fs::read_to_string(run.share().join("status")).ok();
     let status = status.and_then(|text| text.trim().parse::<u8>().ok());
@@ -54,19 +54,19 @@ pub(crate) fn run(cache: &Cache, job: &Job) -> Result<u8> {
         Some(0) => {}
         Some(status) => {
             progress.say(&format!("the command ended with status {status}"));
-            show_kernel_log(&run.console(), true);
+            show_kernel_log(&ended.console, true);
         }
-        None => show_kernel_log(&run.console(), false),
+        None => show_kernel_log(&ended.console, false),
     }
-    match (status, ended) {
+    match (status, ended.status) {
         (Some(status), _) => Ok(status),
         (None, TIMED_OUT) => {
             let bound = job.timeout.as_secs();
             progress.say(&format!("the guest was ended: it had not finished after {bound} s"));
             Ok(TIMED_OUT)
         }
-        (None, ended) => bail!(
-            "the guest ended without a word (QEMU's status: {ended}); the kernel log above, or \
+        (None, status) => bail!(
+            "the guest ended without a word (QEMU's status: {status}); the kernel log above, or \
              QEMU's message in it, should say why"
         ),
     }
@@ -84,8 +84,16 @@ pub(crate) fn shell(cache: &Cache) -> Result<u8> {
     Ok(exit_code(status))
 }
 
+/// How a boot ended.
+pub(crate) struct Ended {
+    /// The status of QEMU's wrapper, which tells nothing of the guest's command.
+    status: u8,
+    /// The kernel's log, and what QEMU said.
+    console: String,
+}
+
 /// Boots the machine for one shell command, and waits until it is off. What the guest writes to its
-/// output port appears on stdout as it is written. Returns the status of QEMU's wrapper.
+/// output port appears on stdout as it is written.
 ///
 /// `timeout` ends the whole process group at the bound; and, since it gets a signal itself when
 /// this process dies, also when this process is killed.
@@ -95,40 +103,46 @@ pub(crate) fn boot(
     run: &RunFolder,
     command: String,
     bound: Duration,
-) -> Result<u8> {
-    let (output, share) = (run.output(), run.share());
-    let errand = Errand { command, share: &share, output: &output };
-    let console = File::create(run.console())?;
+) -> Result<Ended> {
+    // QEMU opens this pipe once more, by the path that it has below /proc.
+    let (output, output_writer) = io::pipe()?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), output_writer.as_raw_fd());
+    let errand = Errand { command, share: run.share(), output: Path::new(&path) };
+    // A pipe, because QEMU opens its stderr once more for the console: of a file, the two would
+    // overwrite each other's part.
+    let (console, writer) = io::pipe()?;
     let mut child = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "--", "timeout", "--kill-after=5"])
         .arg(bound.as_secs().to_string())
         .arg(&bed.virtme_run)
         .args(arguments(machine, Some(&errand)))
         .stdin(Stdio::null())
-        .stdout(console.try_clone()?)
-        .stderr(console)
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
         .spawn()
         .context("can't run setpriv (package util-linux)")?;
-    let pipe = output.clone();
-    let reader = std::thread::spawn(move || pass_on(&pipe));
+    let output_reader = std::thread::spawn(move || pass_on(output));
+    let console_reader = std::thread::spawn(move || read_console(console));
     let status = child.wait()?;
-    // A machine that never started never opened the pipe, and the reader waits for that.
-    drop(
-        File::options()
-            .write(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(&output),
-    );
-    match reader.join() {
-        Ok(result) => result.context("the guest's output can't be passed on")?,
-        Err(_) => bail!("the thread that passes on the guest's output panicked"),
-    }
-    Ok(exit_code(status))
+    // Now the reader sees the end of the pipe, QEMU's own end being closed already.
+    drop(output_writer);
+    joined(output_reader)?.context("the guest's output can't be passed on")?;
+    let console = joined(console_reader)?.context("the guest's kernel log can't be read")?;
+    Ok(Ended { status: exit_code(status), console })
 }
 
-/// Copies the pipe to stdout until its writer, QEMU, is gone.
-fn pass_on(pipe: &Path) -> io::Result<()> {
-    let mut pipe = File::open(pipe)?;
+fn joined<T>(thread: JoinHandle<T>) -> Result<T> {
+    thread.join().map_err(|_| anyhow!("a thread that reads from the guest panicked"))
+}
+
+fn read_console(mut pipe: PipeReader) -> io::Result<String> {
+    let mut text = Vec::new();
+    pipe.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).replace('\r', ""))
+}
+
+/// Copies the pipe to stdout until its writers are gone.
+fn pass_on(mut pipe: PipeReader) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -153,37 +167,39 @@ fn quoted(path: &Path) -> Result<String> {
     Ok(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
-/// The files of one run; they go when the run ends.
+/// The folder that host and guest share in one run; it goes when the run ends.
 pub(crate) struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
     pub(crate) fn create(cache: &Cache) -> Result<Self> {
-        let path = cache.path("runs").join(std::process::id().to_string());
-        // A process of the same number, killed, may have left its own behind.
-        let _ = fs::remove_dir_all(&path);
-        let run = Self { path };
-        fs::create_dir_all(run.share())?;
-        mknodat(CWD, run.output(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let runs = cache.path("runs");
+        remove_stale(&runs);
+        let run = Self { path: runs.join(std::process::id().to_string()) };
+        fs::create_dir_all(&run.path)?;
         Ok(run)
     }
 
-    pub(crate) fn share(&self) -> PathBuf {
-        self.path.join("share")
-    }
-
-    fn output(&self) -> PathBuf {
-        self.path.join("output")
-    }
-
-    pub(crate) fn console(&self) -> PathBuf {
-        self.path.join("console.log")
+    pub(crate) fn share(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
+        // What stays is removed by the next run.
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what killed processes left behind: folders are named after the process.
+fn remove_stale(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let alive = Path::new("/proc").join(entry.file_name()).exists();
+        if !alive || entry.file_name() == std::process::id().to_string().as_str() {
+            // What can't be removed costs a few bytes, and no run.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Errand<'a> {
     pub(crate) command: String,
     /// A folder that guest and host share, writable.
     pub(crate) share: &'a Path,
-    /// A named pipe on the host for what the guest writes to its output port.
+    /// A pipe on the host, for what the guest writes to its output port.
     pub(crate) output: &'a Path,
 }
 

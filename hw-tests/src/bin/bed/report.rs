@@ -1,7 +1,5 @@
 //! What the bed says while it works, with the time since it began; and the guest's kernel log.
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 /// The guest writes this to its kernel log before each step, so that a report of a command that
@@ -26,11 +24,9 @@ impl Progress {
 /// Shows the guest's kernel log on stderr, between two lines that delimit it.
 ///
 /// `last_step` leaves out what came before the guest's last step.
-pub(crate) fn show_kernel_log(console: &Path, last_step: bool) {
-    let log = fs::read(console).unwrap_or_default();
-    let log = String::from_utf8_lossy(&log).replace('\r', "");
+pub(crate) fn show_kernel_log(log: &str, last_step: bool) {
     eprintln!("===== the guest's kernel log =====");
-    eprintln!("{}", excerpt(&log, last_step).trim_end());
+    eprintln!("{}", excerpt(log, last_step).trim_end());
     eprintln!("===== end of the guest's kernel log =====");
 }
 
