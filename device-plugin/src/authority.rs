@@ -197,6 +197,8 @@ fn integer(frame: &[u8], at: usize, prefix: u32) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -266,6 +268,27 @@ mod tests {
             let mut requests = Requests::default();
             sent.chunks(size).for_each(|piece| requests.push(piece));
             assert_eq!(requests.ready, expected, "in pieces of {size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, size in 1usize..64) {
+            let mut requests = Requests::default();
+            bytes.chunks(size).for_each(|piece| requests.push(piece));
+        }
+
+        #[test]
+        fn only_the_authority_changes(
+            payload in proptest::collection::vec(any::<u8>(), 0..64),
+            flags: u8,
+        ) {
+            let before = frame(HEADERS, flags, &payload);
+            if let Some(after) = renamed(&before) {
+                let rest = after.windows(LOCALHOST.len()).position(|w| w == LOCALHOST).unwrap_or(0);
+                prop_assert_eq!(&after[3..rest], &before[3..rest]);
+                prop_assert_eq!(frame_length(&after), Some(after.len()));
+            }
         }
     }
 

@@ -89,6 +89,8 @@ fn parse(message: &[u8]) -> Option<Uevent> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -109,6 +111,13 @@ mod tests {
             [b"", b"libudev\0\xfe\xed", b"add@/devices/x\0", b"SUBSYSTEM=pci\0", b"\xff@x\0"];
         for message in strange {
             assert_eq!(parse(message), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
         }
     }
 

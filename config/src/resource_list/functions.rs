@@ -61,6 +61,7 @@ fn index(text: &str) -> Option<u32> {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use linkspan_types::{IfName, PciAddress};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -98,5 +99,21 @@ mod tests {
             assert!(Functions::<IfName>::parse(&text).is_none(), "{text:?} was taken");
         }
         assert!(Functions::<IfName>::parse("#1").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_holds_its_ends_and_nothing_outside(first in 1u32..65_000, more in 0u32..500) {
+            let last = first + more;
+            let parsed = Functions::<IfName>::parse(&format!("ens1#{first}-{last}")).unwrap();
+            let contains = |index| parsed.indices.contain(index);
+            prop_assert!(contains(first) && contains(last));
+            prop_assert!(!contains(first - 1) && !contains(last + 1));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text: String) {
+            let _ = Functions::<IfName>::parse(&text);
+        }
     }
 }

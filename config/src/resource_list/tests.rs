@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -162,4 +163,34 @@ fn a_file_that_is_not_json_is_named_with_line_and_column() {
     assert_eq!(source, "expected value at line 2 column 20");
     let missing = ResourceList::read(Path::new("/nonexistent/config.json")).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read /nonexistent/config.json");
+}
+
+/// JSON that is nearly a configuration: known keys with any values.
+fn nearly() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".*".prop_map(Value::from),
+        Just(json!("8086")),
+        Just(json!("ens1#0-3"))
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let keys = ["resourceList", "selectors", "additionalInfo"];
+        let all: Vec<&str> = [&keys[..], &RESOURCE_KEYS, &SELECTOR_KEYS].concat();
+        let object =
+            proptest::collection::btree_map(proptest::sample::select(all), inner.clone(), 0..5);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_json_makes_it_panic(resource in nearly()) {
+        let _ = ResourceList::from_json(&resource);
+        let _ = one(resource);
+    }
 }
