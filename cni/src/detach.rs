@@ -16,6 +16,7 @@ use crate::spec::{Attachment, AttachmentId, CniError, Code, Network};
 pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result<(), CniError> {
     let conf = TeardownConf::parse(&attachment.network.config)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
+    let mut released = None;
     if let Some(record) = node.journal().find(&key)? {
         let _lock = node.lock(record.vf.device)?;
         // While the lock was not ours, another DEL may have done it all.
@@ -24,11 +25,12 @@ pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result
                 netns.clone_into(&mut record.netns);
             }
             undo(node, &mut RouteSocket::open()?, &record)?;
+            released = record.addresses;
         }
     }
     // Also without a record: the addresses may be from another program, whose place we took.
-    match &conf.host_local_data_dir {
-        Some(folder) => ipam::release(folder, &conf.name, &attachment.id),
+    match conf.host_local_data_dir.filter(|folder| released.as_ref() != Some(folder)) {
+        Some(folder) => ipam::release(&folder, &conf.name, &attachment.id),
         None => Ok(()),
     }
 }

@@ -83,6 +83,14 @@ impl VfChange {
         }
     }
 
+    /// Whether all that this changes is so already.
+    #[must_use]
+    pub fn is_met_by(&self, now: &VfSettings) -> bool {
+        let rest =
+            Self { mac: self.mac.filter(|mac| *mac != now.mac), ..self.clone().against(now) };
+        rest.is_empty()
+    }
+
     /// The change that brings back what this one changes, given how it was before.
     #[must_use]
     pub fn undo(&self, before: &VfSettings) -> Self {
@@ -168,8 +176,7 @@ impl RouteSocket {
     /// Changes a PF's settings for one VF by one message. `pf` names the PF in an error.
     ///
     /// The kernel stops at the first setting that the driver refuses and does not say which it was; so a
-    /// refused message is sent again in parts, one setting each, to find out. The settings before the
-    /// refused one stay set, as they would in any case.
+    /// refused message is sent again in parts, one setting each, and the first refusal is the error.
     pub fn set_vf(
         &mut self,
         pf_index: u32,
@@ -178,22 +185,17 @@ impl RouteSocket {
         change: &VfChange,
     ) -> Result<(), SetVfError> {
         let settings = change.attributes(vf);
-        if settings.is_empty() {
-            return Ok(());
-        }
         let all: Vec<VfInfo> = settings.iter().map(|(_, info)| info.clone()).collect();
-        if self.set_vf_infos(pf_index, vf, all).is_ok() {
+        if all.is_empty() || self.set_vf_infos(pf_index, vf, all).is_ok() {
             return Ok(());
         }
+        let mut outcome = Ok(());
         for (setting, info) in settings {
-            self.set_vf_infos(pf_index, vf, vec![info]).map_err(|source| SetVfError {
-                pf: pf.to_owned(),
-                vf,
-                setting,
-                source,
-            })?;
+            let done = self.set_vf_infos(pf_index, vf, vec![info]);
+            let done = done.map_err(|source| SetVfError { pf: pf.to_owned(), vf, setting, source });
+            outcome = outcome.and(done);
         }
-        Ok(())
+        outcome
     }
 
     fn set_vf_infos(

@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::wait;
 
 /// A pod: a network namespace with a loopback that is up.
 pub struct Pod {
@@ -55,13 +60,28 @@ impl Pod {
         run("ip", &["netns", "delete", &self.name]);
     }
 
+    /// Waits for an interface's carrier, which a VF has only some seconds after it was set up.
+    pub fn wait_for_carrier(&self, interface: &str) {
+        let what = format!("carrier of {interface} in {}", self.name);
+        wait::until(&what, Duration::from_secs(30), || {
+            self.run("ip", &["link", "show", interface]).contains("LOWER_UP").then_some(())
+        });
+    }
+
+    /// What `ip -j` says of an interface.
+    #[must_use]
+    pub fn link(&self, interface: &str) -> Value {
+        let text = self.run("ip", &["-j", "address", "show", interface]);
+        serde_json::from_str::<Value>(&text).unwrap()[0].take()
+    }
+
     /// Whether `address` answers a ping within `seconds`. Pings are sent all the while, as a VF has no
     /// carrier for the first seconds.
     #[must_use]
     pub fn pings(&self, address: &str, seconds: u32) -> bool {
-        let (deadline, count) = (seconds.to_string(), "1");
-        // With both, ping ends at the first answer or at the deadline.
-        let arguments = ["-n", "-q", "-i", "0.2", "-c", count, "-w", &deadline, address];
+        let deadline = seconds.to_string();
+        // With both a count and a deadline, ping ends at the first answer or at the deadline.
+        let arguments = ["-n", "-q", "-i", "0.2", "-c", "1", "-w", &deadline, address];
         self.output("ping", &arguments).status.success()
     }
 }

@@ -119,7 +119,14 @@ fn restore_settings(
     if mac_comes_last {
         undo.mac = Some(MacAddr::ZERO);
     }
-    host.set_vf(pf.index, pf.name.as_str(), record.number, &undo)?;
+    if let Err(refusal) = host.set_vf(pf.index, pf.name.as_str(), record.number, &undo) {
+        // What a driver refuses to set it refuses to set back. That is well if ADD failed for that very
+        // reason and the setting was never changed.
+        let now = host.vf_settings(pf.index)?.into_iter().nth(record.number as usize);
+        if !now.is_some_and(|now| undo.is_met_by(&now)) {
+            return Err(refusal.into());
+        }
+    }
     Ok(mac_comes_last.then_some(pf))
 }
 

@@ -1,0 +1,132 @@
+//! What is refused: the exact words and code, and a node as it was before.
+
+use linkspan_hw_tests::show;
+use linkspan_tests::bed::BedPf;
+use linkspan_tests::cases;
+use linkspan_tests::cni::Network;
+use linkspan_tests::harness::{Case, Need};
+use linkspan_tests::pods::Pod;
+use serde_json::json;
+
+use crate::host_local;
+
+pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
+    cases![&[Need::Root, Need::Pfs(1)];
+        what_is_no_vf_is_refused,
+        a_vf_that_a_living_pod_holds_is_refused,
+        what_the_driver_refuses_is_told_in_the_kernel_s_words,
+        a_name_that_the_pod_has_already_is_refused,
+        an_exhausted_range_changes_nothing,
+    ]
+}
+
+#[track_caller]
+fn check_refused(network: &Network, pod: &Pod, code: u64, msg: &str) {
+    let pf = BedPf::nth(0);
+    let before = show(&pf);
+    let reply = network.try_add(pod, "net1");
+    assert!(!reply.success, "{reply:#?}");
+    assert_eq!((reply.code(), reply.msg()), (Some(code), msg));
+    assert_eq!(show(&pf), before, "nothing on the node has changed");
+    network.del(pod, "net1");
+    assert_eq!(show(&pf), before, "nor by the DEL that follows");
+}
+
+fn what_is_no_vf_is_refused() {
+    let pf = BedPf::nth(0);
+    let pod = Pod::new("no-vf", "pod");
+    let network = Network::new("no-vf", json!({}));
+    check_refused(
+        &network.with("deviceID", "0000:fe:1f.7"),
+        &pod,
+        103,
+        "`deviceID` is 0000:fe:1f.7, but this node has no such PCI device",
+    );
+    check_refused(
+        &network.with("deviceID", pf.address.to_string()),
+        &pod,
+        103,
+        &format!(
+            "`deviceID` is {}, which is a physical function (PF), expected a virtual one (VF)",
+            pf.address
+        ),
+    );
+}
+
+fn a_vf_that_a_living_pod_holds_is_refused() {
+    let pf = BedPf::nth(0);
+    let before = show(&pf);
+    let network = Network::new("held", json!({ "deviceID": pf.vfs[0].to_string() }));
+    let [holder, other] = ["holder", "other"].map(|name| Pod::new("held", name));
+    network.add(&holder, "net1");
+    check_refused(
+        &network,
+        &other,
+        101,
+        &format!(
+            "VF {} is held by interface net1 of container held-holder on network held",
+            pf.vfs[0]
+        ),
+    );
+    assert!(holder.link("net1")["ifname"] == "net1", "the holder still has it");
+    network.del(&holder, "net1");
+    assert_eq!(show(&pf), before);
+}
+
+fn what_the_driver_refuses_is_told_in_the_kernel_s_words() {
+    let pf = BedPf::nth(0);
+    let pod = Pod::new("driver", "pod");
+    let vf = pf.vfs[0].to_string();
+    // With a VLAN before it, so that something has to be undone.
+    let network = Network::new("driver", json!({ "deviceID": vf, "vlan": 100 }));
+    check_refused(
+        &network.with("link_state", "disable"),
+        &pod,
+        100,
+        &format!(
+            "the driver of PF {} did not set `link_state` disable for its VF 0: cannot set up VF 0 of \
+             link {}: Operation not supported (os error 95)",
+            pf.name,
+            index_of(pf.name.as_str())
+        ),
+    );
+}
+
+fn a_name_that_the_pod_has_already_is_refused() {
+    let pf = BedPf::nth(0);
+    let pod = Pod::new("taken", "pod");
+    pod.run("ip", &["link", "add", "net1", "type", "dummy"]);
+    let vf = pf.vfs[0].to_string();
+    let network = Network::new("taken", json!({ "deviceID": vf, "mac": "02:00:00:00:62:01" }));
+    let before = show(&pf);
+    let reply = network.try_add(&pod, "net1");
+    assert_eq!(reply.code(), Some(100), "{reply:#?}");
+    let expected = format!("VF {vf} can't be moved into the pod as net1: ");
+    assert!(reply.msg().starts_with(&expected), "{reply:#?}");
+    assert!(reply.msg().contains("File exists (os error 17)"), "{reply:#?}");
+    assert_eq!(show(&pf), before);
+}
+
+fn an_exhausted_range_changes_nothing() {
+    let pf = BedPf::nth(0);
+    let data = tempfile::tempdir().unwrap();
+    // Two addresses in all, one of them the gateway's.
+    let ipam = host_local(&data, &["10.63.0.0/30"]);
+    let network = Network::new("full", json!({ "ipam": ipam }));
+    let [first, second] = ["first", "second"].map(|name| Pod::new("full", name));
+    let first_network = network.with("deviceID", pf.vfs[0].to_string());
+    first_network.add(&first, "net1");
+    let second_network = network.with("deviceID", pf.vfs[1].to_string());
+    let before = show(&pf);
+    let reply = second_network.try_add(&second, "net1");
+    assert_eq!(reply.code(), Some(102), "{reply:#?}");
+    assert_eq!(show(&pf), before, "the second VF is back on the host");
+    first_network.del(&first, "net1");
+    second_network.add(&second, "net1");
+    second_network.del(&second, "net1");
+}
+
+fn index_of(link: &str) -> String {
+    let path = format!("/sys/class/net/{link}/ifindex");
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
