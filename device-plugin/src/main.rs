@@ -87,6 +87,7 @@ async fn serve(options: &Options, pools: Vec<Pool>) -> anyhow::Result<()> {
         tasks.spawn(Registrar { service, way, directory, socket: None }.run());
     }
     offers.look();
+    offers.warn_of_empty_pools();
 
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),

@@ -41,6 +41,18 @@ impl Offers {
         }
     }
 
+    /// Warns of pools without devices, once: a selector may be wrong, or VFs may still be made.
+    pub(crate) fn warn_of_empty_pools(&self) {
+        for (pool, devices) in self.pools.iter().zip(&self.devices) {
+            if devices.borrow().is_empty() {
+                tracing::warn!(
+                    "{} has no devices: no VF of this node fits its selectors",
+                    pool.name
+                );
+            }
+        }
+    }
+
     /// Looks at the node, and tells the pools whose devices have changed.
     pub(crate) fn look(&self) {
         let inventory = match Inventory::read(&self.sysfs) {
@@ -63,7 +75,7 @@ impl Offers {
                 *offered = found;
                 changed
             });
-            if changed || count == 0 {
+            if changed {
                 tracing::info!("{} has {count} devices", pool.name);
             }
         }

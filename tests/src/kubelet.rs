@@ -4,6 +4,18 @@
 //! registrations on `kubelet.sock`, finds sockets in `plugins_registry`, opens one `ListAndWatch`
 //! stream for each resource and never asks again once that has ended, and forgets everything, the
 //! plugins' sockets included, when it restarts.
+//!
+//! ```no_run
+//! # use {linkspan_tests::{daemon::Daemon, kubelet::Kubelet}, std::{path::Path, time::Duration}};
+//! let kubelet = Kubelet::start(Path::new("/run/test/kubelet"));
+//! let _plugin = Daemon::device_plugin(kubelet.directory(), Path::new("config.json"), &[]);
+//! let offered = kubelet.wait_for("offered 7 VFs", Duration::from_secs(10), |state| {
+//!     state.allocatable("linkspan.dev/fast").len() == 7
+//! });
+//! let vf = offered.allocatable("linkspan.dev/fast")[0];
+//! let given = kubelet.allocate("linkspan.dev/fast", &[vf]).unwrap();
+//! assert_eq!(given.envs["PCIDEVICE_LINKSPAN_DEV_FAST"], vf);
+//! ```
 
 mod calls;
 mod registry;
