@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,14 +23,17 @@ pub(crate) const TIMED_OUT: u8 = 124;
 
 /// One command for the guest.
 pub(crate) struct Job {
+    /// This program, as the guest finds it.
+    pub(crate) bed: PathBuf,
     pub(crate) command: Vec<String>,
     /// How long boot, set-up and command may take together.
     pub(crate) timeout: Duration,
     pub(crate) nics: bool,
 }
 
-/// Boots the bed, runs the job in it, and returns the command's status.
-pub(crate) fn run(cache: &Cache, job: &Job) -> Result<u8> {
+/// Boots the bed, runs the job in it, writes its output to `out` as it comes, and returns the
+/// command's status.
+pub(crate) fn run(cache: &Cache, job: &Job, out: &mut (impl Write + Send)) -> Result<u8> {
     let progress = Progress::begin();
     let bed = prepared(cache)?;
     let kvm = kvm::works(cache, &bed, &progress)?;
@@ -45,9 +48,8 @@ pub(crate) fn run(cache: &Cache, job: &Job) -> Result<u8> {
     Orders::from_here(job)?.write(run.share())?;
     let machine =
         Machine { vmlinuz: &bed.vmlinuz, kvm, nics: job.nics, overlays: vec![tree.as_path()] };
-    let own = std::env::current_exe()?;
-    let command = format!("{} guest {}", quoted(&own)?, quoted(run.share())?);
-    let ended = boot(&bed, &machine, &run, command, job.timeout)?;
+    let command = format!("{} guest {}", quoted(&job.bed)?, quoted(run.share())?);
+    let ended = boot(&bed, &machine, &run, command, job.timeout, out)?;
     let status = fs::read_to_string(run.share().join("status")).ok();
     let status = status.and_then(|text| text.trim().parse::<u8>().ok());
     match status {
@@ -93,7 +95,7 @@ pub(crate) struct Ended {
 }
 
 /// Boots the machine for one shell command, and waits until it is off. What the guest writes to its
-/// output port appears on stdout as it is written.
+/// output port is passed on to `out` as it comes.
 ///
 /// `timeout` ends the whole process group at the bound; and, since it gets a signal itself when
 /// this process dies, also when this process is killed.
@@ -103,6 +105,7 @@ pub(crate) fn boot(
     run: &RunFolder,
     command: String,
     bound: Duration,
+    out: &mut (impl Write + Send),
 ) -> Result<Ended> {
     // QEMU opens this pipe once more, by the path that it has below /proc.
     let (output, output_writer) = io::pipe()?;
@@ -121,17 +124,19 @@ pub(crate) fn boot(
         .stderr(writer)
         .spawn()
         .context("can't run setpriv (package util-linux)")?;
-    let output_reader = std::thread::spawn(move || pass_on(output));
-    let console_reader = std::thread::spawn(move || read_console(console));
-    let status = child.wait()?;
-    // Now the reader sees the end of the pipe, QEMU's own end being closed already.
-    drop(output_writer);
-    joined(output_reader)?.context("the guest's output can't be passed on")?;
-    let console = joined(console_reader)?.context("the guest's kernel log can't be read")?;
-    Ok(Ended { status: exit_code(status), console })
+    std::thread::scope(|scope| {
+        let passed_on = scope.spawn(|| pass_on(output, out));
+        let log = scope.spawn(|| read_console(console));
+        let status = child.wait()?;
+        // Now the reader sees the end of the pipe, QEMU's own end being closed already.
+        drop(output_writer);
+        joined(passed_on)?.context("the guest's output can't be passed on")?;
+        let console = joined(log)?.context("the guest's kernel log can't be read")?;
+        Ok(Ended { status: exit_code(status), console })
+    })
 }
 
-fn joined<T>(thread: JoinHandle<T>) -> Result<T> {
+fn joined<T>(thread: ScopedJoinHandle<T>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("a thread that reads from the guest panicked"))
 }
 
@@ -141,17 +146,16 @@ fn read_console(mut pipe: PipeReader) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).replace('\r', ""))
 }
 
-/// Copies the pipe to stdout until its writers are gone.
-fn pass_on(mut pipe: PipeReader) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+/// Copies the pipe until its writers are gone.
+fn pass_on(mut pipe: PipeReader, out: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let length = pipe.read(&mut buffer)?;
         if length == 0 {
             return Ok(());
         }
-        stdout.write_all(&buffer[..length])?;
-        stdout.flush()?;
+        out.write_all(&buffer[..length])?;
+        out.flush()?;
     }
 }
 
@@ -163,8 +167,11 @@ pub(crate) fn exit_code(status: ExitStatus) -> u8 {
 
 /// A word for the guest's shell.
 fn quoted(path: &Path) -> Result<String> {
-    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
-    Ok(format!("'{}'", text.replace('\'', r"'\''")))
+    Ok(format!("'{}'", utf8(path)?.replace('\'', r"'\''")))
+}
+
+pub(crate) fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))
 }
 
 /// The folder that host and guest share in one run; it goes when the run ends.

@@ -12,8 +12,11 @@ mod prepare;
 mod qemu;
 mod report;
 mod sources;
+mod test_run;
 
 use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ usage: cargo bed VERB
                           boot the bed, run COMMAND in it, and end with its status
                           (124: not done within the bound, default 600; 125: the bed failed)
   shell                   an interactive shell in the bed
+  test [-- FILTER...]     all tests of the workspace, here and in the bed, counted
 
 The bed is cached in $LINKSPAN_BED_CACHE, $XDG_CACHE_HOME/linkspan-bed or ~/.cache/linkspan-bed.";
 
@@ -54,10 +58,13 @@ fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
         "prepare" => prepare::prepare(&Cache::locate()?).map(|()| 0),
         "run" => {
             let job = parse_job(args)?;
-            boot::run(&Cache::locate()?, &job)
+            boot::run(&Cache::locate()?, &job, &mut io::stdout())
         }
         "shell" => boot::shell(&Cache::locate()?),
+        "test" => test_run::test(own_path()?, &test_run::parse_filters(args)?),
+        // These two are what the bed calls in its guest.
         "guest" => guest::main(args),
+        "programs" => test_run::run_programs_in_guest(args),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(0)
@@ -68,7 +75,8 @@ fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
 
 /// Reads the arguments of `bed run`.
 fn parse_job(args: &[OsString]) -> Result<Job> {
-    let mut job = Job { command: Vec::new(), timeout: Duration::from_mins(10), nics: true };
+    let (bed, command) = (own_path()?, Vec::new());
+    let mut job = Job { bed, command, timeout: Duration::from_mins(10), nics: true };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match arg.to_str() {
@@ -96,4 +104,9 @@ fn parse_job(args: &[OsString]) -> Result<Job> {
         bail!("bed run wants a command: cargo bed run -- COMMAND...");
     }
     Ok(job)
+}
+
+/// Where this program is, before a build puts a newer one there.
+fn own_path() -> Result<PathBuf> {
+    std::env::current_exe().context("can't tell where this program is")
 }
