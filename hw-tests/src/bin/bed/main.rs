@@ -7,7 +7,9 @@ mod apt;
 mod boot;
 mod cache;
 mod guest;
+mod hardware;
 mod kvm;
+mod pci;
 mod prepare;
 mod qemu;
 mod report;
@@ -35,6 +37,9 @@ usage: cargo bed VERB
                           (124: not done within the bound, default 600; 125: the bed failed)
   shell                   an interactive shell in the bed
   test [-- FILTER...]     all tests of the workspace, here and in the bed, counted
+  hardware [--yes] -- COMMAND...
+                          run COMMAND on this machine, with VFs made on the PFs in LINKSPAN_PFS;
+                          says what it changes, asks before (2: not agreed), and puts all back
 
 The bed is cached in $LINKSPAN_BED_CACHE, $XDG_CACHE_HOME/linkspan-bed or ~/.cache/linkspan-bed.";
 
@@ -62,7 +67,9 @@ fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
         }
         "shell" => boot::shell(&Cache::locate()?),
         "test" => test_run::test(own_path()?, &test_run::parse_filters(args)?),
-        // These two are what the bed calls in its guest.
+        "hardware" => hardware::main(args),
+        // These are not for a person: `bed` calls itself, the last two in the guest.
+        "restore" => hardware::restore(),
         "guest" => guest::main(args),
         "programs" => test_run::run_programs_in_guest(args),
         "" | "help" | "--help" | "-h" => {
@@ -106,7 +113,7 @@ fn parse_job(args: &[OsString]) -> Result<Job> {
     Ok(job)
 }
 
-/// Where this program is, before a build puts a newer one there.
+/// Where this program is. Asked before a build, which puts a newer one there.
 fn own_path() -> Result<PathBuf> {
     std::env::current_exe().context("can't tell where this program is")
 }

@@ -7,18 +7,16 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::pci::{BOUND, await_vf_netdev, netdev_of, set_vfs, wait_for};
 
 /// The PFs' names in the order of their PCI addresses, as systemd would name them.
 const PFS: [&str; 2] = ["ens1", "ens2"];
 
 /// All that an Intel 82576 has.
 const VFS_OF_A_PF: usize = 7;
-
-/// How long VFs may take to appear, and again to have carrier. Emulated, they take 3 s.
-const BOUND: Duration = Duration::from_mins(1);
 
 /// What the tests attach to; the NICs' own drivers come first.
 const LINK_MODULES: &[&str] =
@@ -32,8 +30,11 @@ pub(super) fn set_up() -> Result<Vec<String>> {
     modprobe(&["igb", "igbvf"])?;
     let links = std::thread::spawn(|| modprobe(LINK_MODULES));
     let pfs = name_pfs()?;
-    let making: Vec<_> =
-        pfs.values().cloned().map(|device| std::thread::spawn(move || make_vfs(&device))).collect();
+    let making: Vec<_> = pfs
+        .values()
+        .cloned()
+        .map(|device| std::thread::spawn(move || set_vfs(&device, VFS_OF_A_PF)))
+        .collect();
     for thread in making.into_iter().chain([links]) {
         thread.join().unwrap_or_else(|_| bail!("a thread of the set-up panicked"))?;
     }
@@ -82,11 +83,6 @@ fn name_pfs() -> Result<BTreeMap<String, PathBuf>> {
     Ok(pfs)
 }
 
-fn make_vfs(pf: &Path) -> Result<()> {
-    fs::write(pf.join("sriov_numvfs"), VFS_OF_A_PF.to_string())
-        .with_context(|| format!("{} refuses {VFS_OF_A_PF} VFs", pf.display()))
-}
-
 /// Names each VF after its PF and index, sets it up, and returns the names.
 fn name_vfs(pfs: &BTreeMap<String, PathBuf>) -> Result<Vec<String>> {
     let mut commands = Vec::new();
@@ -94,14 +90,7 @@ fn name_vfs(pfs: &BTreeMap<String, PathBuf>) -> Result<Vec<String>> {
     for (pf, device) in pfs {
         for index in 0..VFS_OF_A_PF {
             let name = format!("{pf}v{index}");
-            let mut link = None;
-            wait_for(|| {
-                link = netdev_of(&device.join(format!("virtfn{index}")));
-                link.is_some()
-            });
-            let link = link.with_context(|| {
-                format!("VF {index} of {pf} has no netdev after {} s", BOUND.as_secs())
-            })?;
+            let link = await_vf_netdev(device, index)?;
             commands.extend(rename_and_up(&link, &name));
             names.push(name);
         }
@@ -130,20 +119,6 @@ fn check_carrier(vfs: &[String]) -> Result<()> {
         names.join(", "),
         BOUND.as_secs()
     )
-}
-
-/// Looks again until it is so, or the bound has passed.
-fn wait_for(mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() && began.elapsed() < BOUND {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The name of the device's only netdev.
-fn netdev_of(device: &Path) -> Option<String> {
-    let entry = fs::read_dir(device.join("net")).ok()?.next()?.ok()?;
-    entry.file_name().into_string().ok()
 }
 
 fn rename_and_up(link: &str, name: &str) -> Vec<String> {
