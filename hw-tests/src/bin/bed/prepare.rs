@@ -24,10 +24,12 @@ const TOOLS: &[&str] = &[
     "make",
     "libelf1",
     "xz-utils",
-    // For virtme-ng: its Python, the shell of its initramfs, and the kernel's modules.
+    // For virtme-ng: its Python, the shell of its initramfs, the kernel's modules, and `file`, by
+    // which it looks at both.
     "python3-venv",
     "busybox-static",
     "kmod",
+    "file",
     // `timeout`, `setpriv` and `script`: a bed that hangs is ended, also when `bed` is killed.
     "coreutils",
     "util-linux",
