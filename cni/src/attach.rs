@@ -4,13 +4,13 @@ use std::path::Path;
 
 use linkspan_config::net_conf::{IpamConf, KindConf, NetConf};
 use linkspan_linux::{Netns, OpenNetnsError, RouteSocket};
-use linkspan_types::{IfName, Mtu};
+use linkspan_types::PciAddress;
 
 use crate::addresses;
 use crate::detach;
 use crate::ipam;
 use crate::journal::{AttachmentKey, Record};
-use crate::kind::sriov::Vf;
+use crate::kind::sriov::{Destination, Vf};
 use crate::node::Node;
 use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 
@@ -36,36 +36,34 @@ pub fn add(node: &Node, netns_path: &Path, attachment: &Attachment) -> Result<Ad
     };
     node.journal().write(&record)?;
 
-    let pod = Pod { netns: &netns, path: netns_path, name: &record.key.interface };
-    attach(&mut host, &vf, &pod, sriov.mtu, &conf, attachment)
+    let to = Destination {
+        netns: &netns,
+        path: netns_path,
+        name: &record.key.interface,
+        mtu: sriov.mtu,
+    };
+    attach(node, &mut host, &vf, &to, &conf, attachment)
         .map_err(|error| undo(node, &mut host, &record, error))
 }
 
-/// The pod's side of an attachment.
-struct Pod<'a> {
-    netns: &'a Netns,
-    path: &'a Path,
-    name: &'a IfName,
-}
-
 fn attach(
+    node: &Node,
     host: &mut RouteSocket,
     vf: &Vf,
-    pod: &Pod,
-    mtu: Option<Mtu>,
+    to: &Destination,
     conf: &NetConf,
     attachment: &Attachment,
 ) -> Result<AddResult, CniError> {
-    let mut socket = RouteSocket::open_in(pod.netns)?;
-    let link = vf.attach(host, &mut socket, pod.netns, pod.name, mtu)?;
+    let mut pod = RouteSocket::open_in(to.netns)?;
+    let link = vf.attach(&node.sysfs, host, &mut pod, to)?;
     let mut result = ipam::reserve(&conf.ipam, &conf.name, &attachment.id)?;
-    addresses::configure(&mut socket, pod.netns, pod.name, link.index, &result)?;
+    addresses::configure(&mut pod, to.netns, to.name, link.index, &result)?;
 
     result.interfaces = vec![Interface {
         name: link.name,
         mac: link.mac,
         mtu: Some(link.mtu),
-        sandbox: Some(pod.path.to_string_lossy().into_owned()),
+        sandbox: Some(to.path.to_string_lossy().into_owned()),
         pci_id: Some(vf.record().device.to_string()),
         ..Interface::default()
     }];
@@ -93,7 +91,7 @@ fn make_free(
     node: &Node,
     host: &mut RouteSocket,
     key: &AttachmentKey,
-    device: linkspan_types::PciAddress,
+    device: PciAddress,
 ) -> Result<(), CniError> {
     let Some(holder) = node.journal().holder(device)? else { return Ok(()) };
     let gone = Netns::open(&holder.netns).is_err_and(|e| e.is_gone());

@@ -35,8 +35,9 @@ pub struct Link {
     pub controller: Option<u32>,
 }
 
-/// Changes to a link that go to the kernel as one message. The kernel applies them in the order of the
-/// fields (`do_setlink` in its `net/core/rtnetlink.c`), and those before a failing one stay.
+/// Changes to a link that go to the kernel as one message. It applies them one after the other, in an order
+/// that its versions don't agree on (`do_setlink` in `net/core/rtnetlink.c`), and those before a failing one
+/// stay: after a failure the link may have moved or not.
 #[derive(Clone, Debug, Default)]
 pub struct LinkChange<'a> {
     /// The namespace to move to; a link that is up goes down as it moves.
@@ -78,8 +79,12 @@ impl RouteSocket {
         Ok(self.links()?.into_iter().find(|link| link.pci == Some(device)))
     }
 
-    /// Changes a link by one message.
+    /// Changes a link by one message; none is sent where nothing is to change.
     pub fn change_link(&mut self, index: u32, change: &LinkChange) -> Result<(), NetlinkError> {
+        let LinkChange { netns, mac, mtu, name, up } = change;
+        if netns.is_none() && mac.is_none() && mtu.is_none() && name.is_none() && up.is_none() {
+            return Ok(());
+        }
         let mut builder = LinkUnspec::new_with_index(index);
         if let Some(netns) = change.netns {
             builder = builder.setns_by_fd(netns.as_fd().as_raw_fd());

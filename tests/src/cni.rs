@@ -52,6 +52,14 @@ impl Network {
         Self { wrapper, ..self.clone() }
     }
 
+    /// The same network, what runs its plugin being run by one more program.
+    #[must_use]
+    pub fn also_run_by(&self, wrapper: &[&str]) -> Self {
+        let mut other = self.run_by(wrapper);
+        other.wrapper.extend_from_slice(&self.wrapper);
+        other
+    }
+
     /// The same network with one key set to something else.
     #[must_use]
     pub fn with(&self, key: &str, value: impl Into<Value>) -> Self {

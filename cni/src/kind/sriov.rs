@@ -1,7 +1,10 @@
 //! A VF for a pod: which one, who may have it, and the steps that put it into the pod's namespace.
 
 mod error;
+mod place;
 mod restore;
+
+use std::path::Path;
 
 use linkspan_config::net_conf::SriovConf;
 use linkspan_linux::pci::Sysfs;
@@ -10,6 +13,8 @@ use linkspan_types::{IfName, MacAddr, Mtu, PciAddress, Rates};
 use serde::{Deserialize, Serialize};
 
 pub use error::SriovError;
+pub use place::LookError;
+use place::{Place, is_deaf, look};
 pub use restore::{RestoreError, Restored, restore};
 
 /// A VF as ADD found it and what ADD is about to change: all that it takes to put it back.
@@ -49,6 +54,18 @@ pub struct Vf {
     record: VfRecord,
     index: u32,
     pf: Pf,
+}
+
+/// Where a VF is to go, and what it is to be there.
+pub struct Destination<'a> {
+    /// The pod's namespace.
+    pub netns: &'a Netns,
+    /// The path of the namespace.
+    pub path: &'a Path,
+    /// The name in the pod.
+    pub name: &'a IfName,
+    /// The MTU; none leaves it as it is.
+    pub mtu: Option<Mtu>,
 }
 
 /// The netdev of a PF.
@@ -100,29 +117,53 @@ impl Vf {
     /// is bound anew.
     pub fn attach(
         &self,
+        sysfs: &Sysfs,
         host: &mut RouteSocket,
         pod: &mut RouteSocket,
-        netns: &Netns,
-        name: &IfName,
-        mtu: Option<Mtu>,
+        to: &Destination,
     ) -> Result<Link, SriovError> {
         let VfRecord { netdev, settings, change, number, .. } = &self.record;
-        if netdev.alt_names.iter().any(|alt_name| alt_name == name.as_str()) {
-            host.remove_alt_name(self.index, name.as_str())?;
+        if netdev.alt_names.iter().any(|alt_name| alt_name == to.name.as_str()) {
+            host.remove_alt_name(self.index, to.name.as_str())?;
         }
         if change.mac.is_some() && settings.mac != MacAddr::ZERO {
             let release = VfChange { mac: Some(MacAddr::ZERO), ..VfChange::default() };
             host.set_vf(self.pf.index, self.pf.name.as_str(), *number, &release)?;
         }
-        let move_in =
-            LinkChange { netns: Some(netns), name: Some(name), mac: change.mac, mtu, up: None };
-        host.change_link(self.index, &move_in).map_err(|source| SriovError::Move {
-            device: self.record.device,
-            name: name.clone(),
-            source,
-        })?;
+        self.move_in(sysfs, host, to)?;
         host.set_vf(self.pf.index, self.pf.name.as_str(), *number, change)?;
-        Ok(pod.link_by_name(name)?)
+        Ok(pod.link_by_name(to.name)?)
+    }
+
+    fn move_in(
+        &self,
+        sysfs: &Sysfs,
+        host: &mut RouteSocket,
+        to: &Destination,
+    ) -> Result<(), SriovError> {
+        let mac = self.record.change.mac;
+        let mut change =
+            LinkChange { netns: Some(to.netns), name: Some(to.name), mac, mtu: to.mtu, up: None };
+        let mut moved = host.change_link(self.index, &change);
+        if let (Err(refusal), Some(mac)) = (&moved, mac)
+            && is_deaf(refusal)
+            && let Some(mut place) = look(sysfs, host, &self.record, to.name, to.path)?
+        {
+            place.set_mac_awake(host, mac)?;
+            change.mac = None;
+            // The kernel may have moved it before it set the MAC or not, that depends on its version.
+            moved = match place {
+                Place::Host(link) => host.change_link(link.index, &change),
+                Place::Pod(link, mut pod) => {
+                    pod.change_link(link.index, &LinkChange { netns: None, ..change })
+                }
+            };
+        }
+        moved.map_err(|source| SriovError::Move {
+            device: self.record.device,
+            name: to.name.clone(),
+            source,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use linkspan_tests::bed::BedPf;
 use linkspan_tests::cases;
 use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::pods::Pod;
+use linkspan_tests::pods::{Pod, run};
 use serde_json::json;
 
 use crate::host_local;
@@ -15,6 +15,8 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         what_is_no_vf_is_refused,
         a_vf_that_a_living_pod_holds_is_refused,
         what_the_driver_refuses_is_told_in_the_kernel_s_words,
+        a_rate_is_refused_while_the_pf_has_no_link,
+        an_mtu_that_is_too_large_is_refused_with_the_kernel_s_sentence,
         a_name_that_the_pod_has_already_is_refused,
         an_exhausted_range_changes_nothing,
     ]
@@ -90,6 +92,44 @@ fn what_the_driver_refuses_is_told_in_the_kernel_s_words() {
             index_of(pf.name.as_str())
         ),
     );
+}
+
+/// So does the bed's driver; others set it all the same.
+fn a_rate_is_refused_while_the_pf_has_no_link() {
+    let pf = BedPf::nth(0);
+    let pod = Pod::new("rate", "pod");
+    let vf = pf.vfs[1].to_string();
+    let network = Network::new("rate", json!({ "deviceID": vf, "vlan": 100, "max_tx_rate": 100 }));
+    run("ip", &["link", "set", pf.name.as_str(), "down"]);
+    let reply = std::panic::catch_unwind(|| {
+        let before = show(&pf);
+        let reply = network.try_add(&pod, "net1");
+        assert_eq!(show(&pf), before, "nothing on the node has changed");
+        reply
+    });
+    run("ip", &["link", "set", pf.name.as_str(), "up"]);
+    let reply = reply.unwrap();
+    assert_eq!(reply.code(), Some(100), "{reply:#?}");
+    let expected = format!(
+        "the driver of PF {} did not set `min_tx_rate` 0 and `max_tx_rate` 100 for its VF 1: ",
+        pf.name
+    );
+    assert!(reply.msg().starts_with(&expected), "{reply:#?}");
+    assert!(reply.msg().ends_with("Invalid argument (os error 22)"), "{reply:#?}");
+}
+
+fn an_mtu_that_is_too_large_is_refused_with_the_kernel_s_sentence() {
+    let pf = BedPf::nth(0);
+    let before = show(&pf);
+    let pod = Pod::new("mtu", "pod");
+    let vf = pf.vfs[1].to_string();
+    let network = Network::new("mtu", json!({ "deviceID": vf, "mtu": 65535 }));
+    let reply = network.try_add(&pod, "net1");
+    assert_eq!(reply.code(), Some(100), "{reply:#?}");
+    let sentence =
+        "Invalid argument (os error 22); the kernel adds: mtu greater than device maximum";
+    assert!(reply.msg().ends_with(sentence), "{reply:#?}");
+    assert_eq!(show(&pf), before);
 }
 
 fn a_name_that_the_pod_has_already_is_refused() {

@@ -17,6 +17,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         one_vf_serves_four_pods_in_turn,
         a_vf_of_a_dead_pod_is_free_without_a_del,
         other_names_and_the_link_s_state_come_back,
+        a_vf_gets_and_returns_its_mac_after_its_pf_was_reset,
         gc_removes_what_is_not_valid,
     ]
 }
@@ -144,6 +145,32 @@ fn sorted(mut shown: Vec<linkspan_hw_tests::VfShown>) -> Vec<linkspan_hw_tests::
         }
     }
     shown
+}
+
+/// A PF that is reset forgets which VFs speak to it, and those that are down have no part in its revival.
+fn a_vf_gets_and_returns_its_mac_after_its_pf_was_reset() {
+    let pf = BedPf::nth(0);
+    let before = show(&pf);
+    let reset = || {
+        for state in ["down", "up"] {
+            run("ip", &["link", "set", pf.name.as_str(), state]);
+        }
+    };
+    let network = network(&pf.vfs[2].to_string());
+    let pod = Pod::new("reset", "pod");
+    reset();
+    network.add(&pod, "net1");
+    assert_eq!(pod.link("net1")["address"], "02:00:00:00:60:01");
+    pod.run("ip", &["link", "set", "net1", "down"]);
+    reset();
+    network.del(&pod, "net1");
+    assert_eq!(show(&pf), before);
+
+    network.add(&pod, "net1");
+    pod.delete();
+    reset();
+    network.del(&pod, "net1");
+    assert_eq!(show(&pf), before);
 }
 
 fn gc_removes_what_is_not_valid() {

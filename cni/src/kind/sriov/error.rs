@@ -4,6 +4,7 @@ use linkspan_linux::pci::SysfsError;
 use linkspan_linux::{Errno, NetlinkError, SetVfError};
 use linkspan_types::{IfName, PciAddress, Rates};
 
+use super::place::LookError;
 use crate::spec::{CniError, Code};
 
 /// A VF that can't be attached.
@@ -105,6 +106,9 @@ pub enum SriovError {
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The VF could not be looked for.
+    #[error(transparent)]
+    Look(#[from] LookError),
     /// Sysfs could not be read.
     #[error(transparent)]
     Sysfs(#[from] SysfsError),
@@ -173,7 +177,10 @@ fn code_and_advice(error: &SriovError) -> (Code, &'static str) {
             "Remove this key from the network's configuration, or see with `ethtool -i` and the kernel's log \
              what the PF's driver can do; some take rates only while the PF has a link",
         ),
-        SriovError::Move { .. } | SriovError::Netlink(_) | SriovError::Sysfs(_) => {
+        SriovError::Move { .. }
+        | SriovError::Netlink(_)
+        | SriovError::Look(_)
+        | SriovError::Sysfs(_) => {
             (KernelRefused, "See the kernel's log on the node (`dmesg`) for what its driver says")
         }
     }

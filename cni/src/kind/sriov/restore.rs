@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use linkspan_linux::pci::{Sysfs, SysfsError};
 use linkspan_linux::{
-    Errno, Link, LinkChange, LinkEvents, NetlinkError, Netns, OpenNetnsError, RouteSocket,
-    SetVfError, VfChange,
+    Errno, LinkChange, LinkEvents, NetlinkError, Netns, RouteSocket, SetVfError, VfChange,
 };
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
+use super::place::{LookError, Place, is_deaf, look};
 use super::{Pf, SriovError, VfRecord};
 
 /// How long a VF may take to come back from a namespace that has gone: the kernel takes namespaces apart in
@@ -54,9 +54,9 @@ pub enum RestoreError {
     /// The PF could not be found.
     #[error(transparent)]
     Pf(#[from] SriovError),
-    /// The pod's namespace is there but can't be opened.
+    /// The VF could not be looked for.
     #[error(transparent)]
-    Netns(#[from] OpenNetnsError),
+    Look(#[from] LookError),
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -66,12 +66,6 @@ pub enum RestoreError {
     /// The kernel's announcements could not be read.
     #[error("cannot wait for the VF to come back")]
     Wait(#[from] io::Error),
-}
-
-/// Where the netdev of a VF is.
-enum Place {
-    Host(Link),
-    Pod(Link, RouteSocket),
 }
 
 /// Restores a VF: the PF's settings, then its netdev's namespace, name, MAC, MTU, other names and state.
@@ -91,10 +85,22 @@ pub fn restore(
     }
     let pf = restore_settings(sysfs, host, record)?;
     // A VF that was bound to another driver in the meantime has no netdev to look for.
-    let restored = match find(sysfs, host, record, interface, netns)? {
-        Some(place) => bring_home(host, record, place)?,
-        None => Restored::Whole,
-    };
+    let mut brought = Ok(Restored::Whole);
+    if let Some(place) = find(sysfs, host, record, interface, netns)? {
+        brought = bring_home(host, record, place);
+    }
+    // The kernel may have moved it before it set the MAC or not, that depends on its version.
+    if let Err(RestoreError::Return { source, .. }) = &brought
+        && is_deaf(source)
+    {
+        if let Some(mut place) = find(sysfs, host, record, interface, netns)? {
+            place.set_mac_awake(host, record.netdev.mac)?;
+        }
+        if let Some(place) = find(sysfs, host, record, interface, netns)? {
+            brought = bring_home(host, record, place);
+        }
+    }
+    let restored = brought?;
     if let Some(pf) = pf {
         let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
         host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
@@ -121,9 +127,9 @@ fn restore_settings(
     }
     if let Err(refusal) = host.set_vf(pf.index, pf.name.as_str(), record.number, &undo) {
         // What a driver refuses to set it refuses to set back. That is well if ADD failed for that very
-        // reason and the setting was never changed.
+        // reason and the setting was never changed, or if the VF is gone and its settings with it.
         let now = host.vf_settings(pf.index)?.into_iter().nth(record.number as usize);
-        if !now.is_some_and(|now| undo.is_met_by(&now)) {
+        if now.is_some_and(|now| !undo.is_met_by(&now)) {
             return Err(refusal.into());
         }
     }
@@ -146,40 +152,10 @@ fn find(
         return Ok(None);
     }
     let events = LinkEvents::subscribe()?;
-    let place = events.wait_for(RETURN_BOUND, || look(sysfs, host, record, interface, netns))?;
+    let place = events.wait_for(RETURN_BOUND, || {
+        look(sysfs, host, record, interface, netns).map_err(RestoreError::from)
+    })?;
     place.map(Some).ok_or(RestoreError::Lost { device: record.device })
-}
-
-fn look(
-    sysfs: &Sysfs,
-    host: &mut RouteSocket,
-    record: &VfRecord,
-    interface: &IfName,
-    netns: &Path,
-) -> Result<Option<Place>, RestoreError> {
-    let device = record.device;
-    for name in sysfs.pci(device).net_names()? {
-        match host.link_by_name(&name) {
-            Err(e) if e.is_missing() => {}
-            link => return Ok(Some(Place::Host(link?))),
-        }
-    }
-    let netns = match Netns::open(netns) {
-        Err(e) if e.is_gone() => return Ok(None),
-        netns => netns?,
-    };
-    let mut pod = RouteSocket::open_in(&netns)?;
-    let links = pod.links()?;
-    let by_device = links.iter().find(|link| link.pci == Some(device));
-    // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have the
-    // name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the VF's too.
-    let macs = [Some(record.netdev.mac), record.change.mac];
-    let by_name = || {
-        links.iter().find(|link| {
-            link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)
-        })
-    };
-    Ok(by_device.or_else(by_name).cloned().map(|link| Place::Pod(link, pod)))
 }
 
 fn has_no_netdev(sysfs: &Sysfs, device: PciAddress) -> Result<bool, RestoreError> {
@@ -212,19 +188,20 @@ fn bring_home(
         let down = LinkChange { up: Some(false), ..LinkChange::default() };
         socket.change_link(link.index, &down)?;
     }
-    let failed =
-        |source| RestoreError::Return { device: record.device, name: before.name.clone(), source };
-    let name = match socket.change_link(link.index, &change) {
+    let spare = IfName::from(record.device);
+    let (name, brought) = match socket.change_link(link.index, &change) {
         Err(e) if e.errno() == Some(Errno::EXIST) => {
-            let spare = IfName::from(record.device);
-            let change = LinkChange { name: Some(&spare), ..change };
-            socket.change_link(link.index, &change).map_err(failed)?;
-            spare
+            (&spare, socket.change_link(link.index, &LinkChange { name: Some(&spare), ..change }))
         }
-        done => done.map(|()| before.name.clone()).map_err(failed)?,
+        brought => (&before.name, brought),
     };
-    restore_rest(host, record, &name)?;
-    Ok(if name == before.name { Restored::Whole } else { Restored::Renamed(name) })
+    brought.map_err(|source| RestoreError::Return {
+        device: record.device,
+        name: before.name.clone(),
+        source,
+    })?;
+    restore_rest(host, record, name)?;
+    Ok(if *name == before.name { Restored::Whole } else { Restored::Renamed(spare) })
 }
 
 /// The other names and the state, which no move can carry.

@@ -1,0 +1,90 @@
+//! Where the netdev of a VF is: found by the VF's address, never by a remembered name.
+
+use std::path::Path;
+
+use linkspan_linux::pci::{Sysfs, SysfsError};
+use linkspan_linux::{Errno, Link, LinkChange, NetlinkError, Netns, OpenNetnsError, RouteSocket};
+use linkspan_types::{IfName, MacAddr};
+
+use super::VfRecord;
+
+/// The place of a VF's netdev, and what it is like there.
+pub(super) enum Place {
+    /// The host's namespace.
+    Host(Link),
+    /// The pod's, and a socket in it.
+    Pod(Link, RouteSocket),
+}
+
+/// A place that could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// Sysfs could not be read.
+    #[error(transparent)]
+    Sysfs(#[from] SysfsError),
+    /// The pod's namespace is there but can't be opened.
+    #[error(transparent)]
+    Netns(#[from] OpenNetnsError),
+    /// The kernel would not say.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// Looks in the host's namespace, and then in the pod's if there is one at `netns`, where the netdev was to
+/// be called `interface`.
+pub(super) fn look(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<Option<Place>, LookError> {
+    let device = record.device;
+    for name in sysfs.pci(device).net_names()? {
+        match host.link_by_name(&name) {
+            Err(e) if e.is_missing() => {}
+            link => return Ok(Some(Place::Host(link?))),
+        }
+    }
+    let netns = match Netns::open(netns) {
+        Err(e) if e.is_gone() => return Ok(None),
+        netns => netns?,
+    };
+    let mut pod = RouteSocket::open_in(&netns)?;
+    let links = pod.links()?;
+    let by_device = links.iter().find(|link| link.pci == Some(device));
+    // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have the
+    // name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the VF's too.
+    let macs = [Some(record.netdev.mac), record.change.mac];
+    let by_name = || {
+        links.iter().find(|link| {
+            link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)
+        })
+    };
+    Ok(by_device.or_else(by_name).cloned().map(|link| Place::Pod(link, pod)))
+}
+
+/// Whether this is how a VF refuses a MAC whose PF does not listen to it (igbvf): the PF was reset while the
+/// VF was down.
+pub(super) fn is_deaf(refusal: &NetlinkError) -> bool {
+    refusal.errno() == Some(Errno::ADDRNOTAVAIL)
+}
+
+impl Place {
+    /// Sets a VF's MAC while it is up: as it comes up its driver makes itself known to the PF anew. It is
+    /// down again when this returns.
+    pub(super) fn set_mac_awake(
+        &mut self,
+        host: &mut RouteSocket,
+        mac: MacAddr,
+    ) -> Result<(), NetlinkError> {
+        let (socket, index) = match self {
+            Self::Host(link) => (host, link.index),
+            Self::Pod(link, pod) => (pod, link.index),
+        };
+        let up = |up| LinkChange { up: Some(up), ..LinkChange::default() };
+        socket.change_link(index, &up(true))?;
+        socket.change_link(index, &LinkChange { mac: Some(mac), ..LinkChange::default() })?;
+        socket.change_link(index, &up(false))
+    }
+}
