@@ -37,7 +37,9 @@ pub fn show_vf(pf: &BedPf, number: usize) -> VfShown {
     show(pf).swap_remove(number)
 }
 
-fn netdev(device: PciAddress) -> Value {
+/// A VF's netdev as [`VfShown`] has it.
+#[must_use]
+pub fn netdev(device: PciAddress) -> Value {
     let names = Sysfs::host().pci(device).net_names().unwrap();
     let Some(name) = names.first() else { return Value::Null };
     let text = run("ip", &["-j", "link", "show", name.as_str()]);

@@ -5,24 +5,22 @@
 mod attachment;
 mod nics;
 mod offer;
-mod state;
+mod restored;
 mod story;
 mod table;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
 use linkspan_tests::bed::{BedPf, pfs};
-use tempfile::TempDir;
 
 use attachment::{Attachment, PodPlan};
 use offer::Node;
-use state::Snapshot;
+use restored::Snapshot;
 use story::{StepFailed, Story};
 
 fn main() -> ExitCode {
     if pfs().len() < 2 {
-        eprintln!("demo: it needs two SR-IOV NICs, which the test bed has: `make demo` runs it there");
+        eprintln!("demo: it needs two SR-IOV NICs, which the test bed has: run `make demo`");
         return ExitCode::FAILURE;
     }
     introduce();
@@ -33,65 +31,73 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failed) => {
-            println!("\nThe demo failed at {failed}");
+            println!("\nThe demo failed in {failed}");
             ExitCode::FAILURE
         }
     }
 }
 
+/// From the VFs of the node to the same VFs, untouched, and what happened in between.
+fn tell(story: &Story) -> Result<(), StepFailed> {
+    let (pfs, before) = story.step("Find the virtual functions of this node", || {
+        let pfs = [BedPf::nth(0), BedPf::nth(1)];
+        nics::show(&pfs)?;
+        let before = Snapshot::take(&pfs);
+        Ok((pfs, before))
+    })?;
+    let node =
+        story.step("Offer them to the kubelet, one pool for each NIC", || Node::offer(&pfs))?;
+    let vfs = story.step("Allocate a VF to each of three pods", || {
+        Ok([node.allocate("web", 0)?, node.allocate("db", 1)?, node.allocate("lab", 1)?])
+    })?;
+
+    let plan = |name, number: usize, vlan| PodPlan { name, number, vf: vfs[number], vlan };
+    let attach = |plan: PodPlan| Attachment::add(&plan, &pfs, node.folder());
+    let (web, db) = story.step("Attach two pods, one on each NIC, both on VLAN 100", || {
+        attachment::describe_network();
+        Ok((attach(plan("web", 0, 100))?, attach(plan("db", 1, 100))?))
+    })?;
+    story.step("Ping from one NIC to the other", || web.reaches(&db))?;
+    let lab = story.step("Attach the third pod, on VLAN 200: nobody answers it", || {
+        let lab = attach(plan("lab", 2, 200))?;
+        lab.does_not_reach(&web)?;
+        Ok(lab)
+    })?;
+    let during = [&web, &db, &lab].map(|attachment| attachment.shown.clone());
+    let lab = story.step("Move it to VLAN 100, with the same VF: now it is answered", || {
+        lab.delete();
+        let lab = attach(plan("lab", 2, 100))?;
+        lab.reaches(&web)?;
+        Ok(lab)
+    })?;
+
+    story.step("Detach all three pods", || {
+        for attachment in [&web, &db, &lab] {
+            attachment.delete();
+        }
+        Ok(())
+    })?;
+    story.step("Compare every VF with what it was before", || {
+        restored::compare(&before, &during, &Snapshot::take(&pfs))
+    })
+}
+
 fn introduce() {
     let nics = if std::env::var_os("LINKSPAN_BED").is_some() {
-        "QEMU emulates the NICs, which makes everything slower than it is on hardware"
+        "The NICs are emulated: on hardware, all of this is many times faster."
     } else {
-        "the NICs are this machine's own"
+        "The NICs are this machine's own."
     };
     println!();
-    println!("Linkspan demo: pods on virtual functions (VFs) of two SR-IOV network cards");
-    println!("The kernel, the drivers and Linkspan's programs are real; a stand-in plays the kubelet.");
-    println!("{}{}.", nics[..1].to_uppercase(), &nics[1..]);
+    println!("Linkspan demo: pods on virtual functions (VFs) of two SR-IOV NICs");
+    println!("Kernel, drivers and Linkspan's programs are real; a stand-in plays the kubelet.");
+    println!("{nics}");
 }
 
 fn conclude(story: &Story) {
-    println!("\nEach step was true. The story took {:.1} s.", story.seconds());
-    println!("Where to go next:");
-    println!("  README.md          how to install Linkspan, with a network and a pod to start from");
-    println!("  make test          all tests, many of them on this same machine");
-    println!("  cargo bed shell    a shell in it, to try things by hand");
-}
-
-fn tell(story: &Story) -> Result<(), StepFailed> {
-    let pfs = [BedPf::nth(0), BedPf::nth(1)];
-    let folder = story.step("Find the VFs of this node", || {
-        nics::show(&pfs)?;
-        Ok(tempfile::tempdir()?)
-    })?;
-    let before = Snapshot::take(&pfs);
-
-    let node = story.step("Offer them to the kubelet", || Node::offer(&pfs, &folder))?;
-    let vfs = story.step("Allocate a VF for each of two pods", || {
-        Ok([node.allocate(0, "web")?, node.allocate(1, "db")?])
-    })?;
-
-    let plans = [PodPlan::new("web", vfs[0], 100), PodPlan::new("db", vfs[1], 100)];
-    let [web, db] = story.step("Attach both pods on VLAN 100", || {
-        attachment::describe_network();
-        let [web, db] = plans.map(|plan| Attachment::add(plan, &pfs, &folder));
-        Ok([web?, db?])
-    })?;
-    story.step("Ping from one network card to the other", || web.reaches(&db))?;
-
-    let plan = story.step("Allocate a VF for a third pod", || {
-        Ok(PodPlan::new("stranger", node.allocate(1, "stranger")?, 200))
-    })?;
-    let stranger = story.step("Attach it on VLAN 200: no one answers it", || {
-        let stranger = Attachment::add(plan, &pfs, &folder)?;
-        stranger.does_not_reach(&web)?;
-        Ok(stranger)
-    })?;
-    let during = [&web, &db, &stranger].map(|attachment| attachment.shown.clone());
-    let pods = [web, db, stranger_on_vlan_100(story, stranger, &pfs, &folder, &db_address)?];
-    story.step("Detach all pods", || pods.iter().try_for_each(Attachment::delete))?;
-    story.step("Compare each VF with what it was before", || {
-        state::compare(&before, &during, &Snapshot::take(&pfs))
-    })
+    println!("\nEvery step was true. They took {:.1} s.", story.seconds());
+    println!("\nWhere to go next:");
+    println!("  README.md         install Linkspan; a network and a pod to start from");
+    println!("  make test         every promise proved, much of it on this same test bed");
+    println!("  cargo bed shell   a shell in the test bed, to try things by hand");
 }

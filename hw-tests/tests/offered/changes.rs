@@ -1,0 +1,87 @@
+//! What happens beside the plugin while it runs: pods, kubelets and VFs that come and go.
+
+use std::fs;
+
+use linkspan_linux::pci::Sysfs;
+use linkspan_tests::cases;
+use linkspan_tests::cni::Network;
+use linkspan_tests::harness::{Case, Need};
+use linkspan_tests::pods::Pod;
+use serde_json::json;
+
+use crate::as_before::AsBefore;
+use crate::{Node, all_of, pfs, resource};
+
+pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
+    cases![&[Need::Root, Need::Pfs(2)];
+        a_vf_in_a_pod_stays_offered,
+        a_kubelet_made_anew_hears_of_every_vf,
+        vfs_that_go_and_come_are_seen_at_once,
+        an_idle_plugin_is_one_small_thread,
+    ]
+}
+
+/// The kubelet counts it as the pod's; were it not offered, there would be one device less for all pods.
+fn a_vf_in_a_pod_stays_offered() {
+    let [pf, _] = pfs();
+    let vfs = AsBefore::of(&pf);
+    let driver = Sysfs::host().pci(pf.vfs[0]).driver().unwrap().unwrap();
+    let mut selectors = all_of(&pf);
+    selectors["drivers"] = json!([driver]);
+    let mut node = Node::start(&[("fast", selectors)]);
+    node.wait_for("fast", &pf.vfs);
+
+    let pod = Pod::new("offered", "pod");
+    let network = Network::new("offered", json!({ "deviceID": pf.vfs[0].to_string() }));
+    network.add(&pod, "net1");
+    // Another VF leaves the pool: the plugin has looked again since the first one went into the pod.
+    let (last, others) = pf.vfs.split_last().unwrap();
+    vfs.bind(*last, "vfio-pci");
+    node.wait_for("fast", others);
+    node.restart_plugin();
+    node.wait_for("fast", others);
+    network.del(&pod, "net1");
+}
+
+fn a_kubelet_made_anew_hears_of_every_vf() {
+    let pfs = pfs();
+    let mut node = Node::start(&[("one", all_of(&pfs[0])), ("two", all_of(&pfs[1]))]);
+    for round in 1..=3 {
+        for (pool, pf) in ["one", "two"].into_iter().zip(&pfs) {
+            let state = node.wait_for(pool, &pf.vfs);
+            assert_eq!(state.resources[&resource(pool)].registrations, round);
+        }
+        node.kubelet.restart();
+    }
+}
+
+fn vfs_that_go_and_come_are_seen_at_once() {
+    let [pf, changing] = pfs();
+    let vfs = AsBefore::of(&changing);
+    let node = Node::start(&[("constant", all_of(&pf)), ("changing", all_of(&changing))]);
+    node.wait_for("changing", &changing.vfs);
+    vfs.set_count(0);
+    node.wait_for("changing", &[]);
+    vfs.set_count(changing.vfs.len());
+    node.wait_for("changing", &changing.vfs);
+    let state = node.wait_for("constant", &pf.vfs);
+    for pool in ["constant", "changing"] {
+        let registrations = state.resources[&resource(pool)].registrations;
+        assert_eq!(registrations, 1, "a change of devices is no reason to register {pool} again");
+    }
+}
+
+fn an_idle_plugin_is_one_small_thread() {
+    let pfs = pfs();
+    let node = Node::start(&[("one", all_of(&pfs[0])), ("two", all_of(&pfs[1]))]);
+    for (pool, pf) in ["one", "two"].into_iter().zip(&pfs) {
+        node.wait_for(pool, &pf.vfs);
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", node.plugin.id())).unwrap();
+    let field = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.unwrap().trim().to_owned()
+    };
+    println!("the idle plugin's memory: {} resident, at most {}", field("VmRSS"), field("VmHWM"));
+    assert_eq!(field("Threads"), "1");
+}
