@@ -22,7 +22,6 @@ const TOOLS: &[&str] = &[
     // For building netdevsim and unpacking the kernel.
     "gcc",
     "make",
-    "libelf1",
     "xz-utils",
     // For virtme-ng: its Python, the shell of its initramfs, the kernel's modules, and `file`, by
     // which it looks at both.
@@ -98,9 +97,7 @@ pub(crate) fn prepare(cache: &Cache) -> Result<()> {
     let _lock = cache.lock()?;
     progress.say("fetching the package lists");
     let apt = Apt::update(cache, release)?;
-    let headers = apt.show_on_backports("linux-headers-amd64")?;
-    let headers = apt.show_on_backports(headers.dependency("linux-headers-")?)?;
-    install_tools(&apt, headers.dependency("gcc-")?, &progress)?;
+    install_tools(&apt, &progress)?;
 
     let kernel_release = unpack_kernel(cache, &apt, &progress)?;
     cache.complete(VENV, VIRTME_NG, |folder| {
@@ -146,9 +143,13 @@ fn qemu_is_fit() -> Result<bool> {
         .success())
 }
 
-fn install_tools(apt: &Apt, compiler: &str, progress: &Progress) -> Result<()> {
+fn install_tools(apt: &Apt, progress: &Progress) -> Result<()> {
+    // The kernel's headers name the compiler, and their programs the library, that fit them.
+    let headers = apt.show_on_backports("linux-headers-amd64")?;
+    let headers = apt.show_on_backports(headers.dependency("linux-headers-")?)?;
+    let kbuild = apt.show_on_backports(headers.dependency("linux-kbuild-")?)?;
     let mut wanted = TOOLS.to_vec();
-    wanted.push(compiler);
+    wanted.extend([headers.dependency("gcc-")?, kbuild.dependency("libelf")?]);
     let wanted = missing(&wanted)?;
     if !wanted.is_empty() {
         progress.say(&format!("installing by apt: {}", wanted.join(", ")));

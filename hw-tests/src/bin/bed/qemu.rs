@@ -66,6 +66,8 @@ pub(crate) fn arguments(machine: &Machine, errand: Option<&Errand>) -> Vec<OsStr
         machine.vmlinuz.into(),
         "--mods=auto".into(),
         "--disable-microvm".into(),
+        // One that every machine has: with virtiofsd installed, virtme-ng would take that.
+        "--force-9p".into(),
     ];
     if !machine.kvm {
         args.push("--disable-kvm".into());
