@@ -1,0 +1,199 @@
+//! The crate linux against this machine's kernel: links, addresses, routes and namespaces, each read back by
+//! `ip`. Everything happens in namespaces of the test's own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use linkspan_linux::{Errno, LinkChange, LinkEvents, Netns, Route, RouteSocket};
+use linkspan_tests::cases;
+use linkspan_tests::harness::{self, Need};
+use linkspan_tests::pods::Pod;
+use linkspan_types::{IfName, MacAddr, Mtu};
+use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    harness::main(cases![&[Need::Root];
+        a_link_moves_with_its_name_mac_and_mtu_in_one_message,
+        other_names_come_and_go,
+        addresses_and_routes_of_both_families_are_set,
+        a_refusal_has_the_kernel_s_sentence,
+        an_event_ends_the_wait_and_so_does_the_bound,
+        a_namespace_is_told_from_what_is_left_of_one,
+        no_namespace_is_kept_open,
+    ])
+}
+
+/// A pod with one end of a veth pair in it, and a socket there.
+fn pod_with_link(test: &str) -> (Pod, RouteSocket, u32) {
+    let pod = Pod::new(test, "pod");
+    pod.run("ip", &["link", "add", "one", "type", "veth", "peer", "name", "other"]);
+    let mut socket = RouteSocket::open_in(&Netns::open(&pod.netns()).unwrap()).unwrap();
+    let index = socket.link_by_name(&name("one")).unwrap().index;
+    (pod, socket, index)
+}
+
+fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+fn a_link_moves_with_its_name_mac_and_mtu_in_one_message() {
+    let (_from, mut socket, index) = pod_with_link("moves");
+    let to = Pod::new("moves", "to");
+    let netns = Netns::open(&to.netns()).unwrap();
+    let mac = MacAddr([2, 0, 0, 0, 0x80, 1]);
+    let change = LinkChange {
+        netns: Some(&netns),
+        mac: Some(mac),
+        mtu: Some(Mtu::try_from(1400).unwrap()),
+        name: Some(&name("net1")),
+        up: Some(true),
+    };
+    socket.change_link(index, &change).unwrap();
+    let shown = to.link("net1");
+    assert_eq!((&shown["address"], &shown["mtu"]), (&json!("02:00:00:00:80:01"), &json!(1400)));
+    assert!(socket.link(index).unwrap_err().is_missing());
+
+    let link = RouteSocket::open_in(&netns).unwrap().link_by_name(&name("net1")).unwrap();
+    assert_eq!((link.mac, link.mtu, link.up, link.pci), (Some(mac), 1400, true, None));
+}
+
+fn other_names_come_and_go() {
+    let (pod, mut socket, index) = pod_with_link("names");
+    let long = "a-name-that-is-longer-than-fifteen";
+    socket.add_alt_name(index, long).unwrap();
+    assert_eq!(socket.link(index).unwrap().alt_names, [long]);
+    assert_eq!(pod.link("one")["altnames"], json!([long]));
+    assert_eq!(socket.add_alt_name(index, "other").unwrap_err().errno(), Some(Errno::EXIST));
+    socket.remove_alt_name(index, long).unwrap();
+    assert!(socket.link(index).unwrap().alt_names.is_empty());
+}
+
+fn addresses_and_routes_of_both_families_are_set() {
+    let (pod, mut socket, index) = pod_with_link("routes");
+    let addresses = ["10.81.0.2/24", "fd00:81::2/64"];
+    for address in addresses {
+        socket.add_address(index, address.parse().unwrap()).unwrap();
+    }
+    socket.change_link(index, &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    let given = socket.addresses(index).unwrap();
+    for address in addresses {
+        assert!(given.contains(&address.parse().unwrap()), "{address} in {given:?}");
+    }
+    let again = socket.add_address(index, "10.81.0.2/24".parse().unwrap());
+    assert_eq!(again.unwrap_err().errno(), Some(Errno::EXIST));
+
+    let plain = Route {
+        destination: "10.82.0.0/16".parse().unwrap(),
+        gateway: Some("10.81.0.1".parse().unwrap()),
+        priority: None,
+        table: None,
+        scope: None,
+        mtu: None,
+        advertised_mss: None,
+    };
+    let rich = Route {
+        destination: "fd00:82::/48".parse().unwrap(),
+        gateway: Some("fd00:81::1".parse().unwrap()),
+        priority: Some(50),
+        table: Some(1000),
+        mtu: Some(1300),
+        advertised_mss: Some(1200),
+        ..plain.clone()
+    };
+    let on_link =
+        Route { destination: "10.83.0.0/16".parse().unwrap(), gateway: None, ..plain.clone() };
+    for route in [&plain, &rich, &on_link] {
+        socket.add_route(index, route).unwrap();
+    }
+    let shown = |arguments: &[&str]| -> Value {
+        let text = pod.run("ip", &[&["-j"], arguments].concat());
+        serde_json::from_str::<Value>(&text).unwrap()[0].take()
+    };
+    let v4 = shown(&["route", "show", "10.82.0.0/16"]);
+    assert_eq!((&v4["gateway"], &v4["dev"]), (&json!("10.81.0.1"), &json!("one")));
+    let v6 = shown(&["-6", "route", "show", "table", "1000"]);
+    assert_eq!((&v6["gateway"], &v6["metric"]), (&json!("fd00:81::1"), &json!(50)));
+    assert_eq!(v6["metrics"], json!([{ "mtu": 1300, "advmss": 1200 }]));
+    assert_eq!(shown(&["route", "show", "10.83.0.0/16"])["scope"], "link");
+}
+
+fn a_refusal_has_the_kernel_s_sentence() {
+    let (_pod, mut socket, index) = pod_with_link("sentence");
+    let route = Route {
+        destination: "10.84.0.0/16".parse().unwrap(),
+        gateway: Some("10.85.0.1".parse().unwrap()),
+        priority: None,
+        table: None,
+        scope: None,
+        mtu: None,
+        advertised_mss: None,
+    };
+    socket.change_link(index, &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    let refusal = socket.add_route(index, &route).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        format!(
+            "cannot add a route to 10.84.0.0/16 via 10.85.0.1 through link {index}: Network is unreachable \
+         (os error 101); the kernel adds: Nexthop has invalid gateway"
+        )
+    );
+    // And the socket serves on.
+    assert_eq!(socket.link(index).unwrap().name, "one");
+}
+
+fn an_event_ends_the_wait_and_so_does_the_bound() {
+    let (pod, mut socket, index) = pod_with_link("events");
+    let netns = Netns::open(&pod.netns()).unwrap();
+    let events = netns.within(LinkEvents::subscribe).unwrap().unwrap();
+    let mut looks = 0;
+    let seen = events.wait_for(Duration::from_secs(30), || {
+        looks += 1;
+        let link = socket.link(index).map_err(io::Error::other)?;
+        if looks == 1 {
+            pod.run("ip", &["link", "set", "one", "name", "renamed"]);
+        }
+        Ok::<_, io::Error>((link.name == "renamed").then_some(()))
+    });
+    assert_eq!(seen.unwrap(), Some(()));
+    let never = events.wait_for(Duration::from_millis(20), || Ok::<Option<()>, io::Error>(None));
+    assert_eq!(never.unwrap(), None);
+}
+
+fn a_namespace_is_told_from_what_is_left_of_one() {
+    let pod = Pod::new("left", "pod");
+    let other = Netns::open(&pod.netns()).unwrap();
+    assert_ne!(other.id().unwrap(), Netns::current().unwrap().id().unwrap());
+    let inside = other.within(|| Netns::current().unwrap().id().unwrap()).unwrap();
+    assert_eq!(inside, other.id().unwrap(), "the work is done inside");
+    assert_ne!(Netns::current().unwrap().id().unwrap(), other.id().unwrap(), "and we are back");
+
+    let path = pod.netns();
+    pod.delete();
+    assert!(Netns::open(&path).unwrap_err().is_gone());
+    // What stays when only the mount of a namespace is gone.
+    std::fs::write(&path, "").unwrap();
+    let error = Netns::open(&path).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    assert!(error.is_gone());
+    assert_eq!(error.to_string(), format!("{} is not a network namespace", path.display()));
+}
+
+/// A link in a namespace that nobody holds open any more is gone with it.
+fn no_namespace_is_kept_open() {
+    let (pod, socket, _) = pod_with_link("kept");
+    drop(socket);
+    let outside = Pod::new("kept", "outside");
+    pod.run("ip", &["link", "set", "other", "netns", outside.name()]);
+    let netns = Netns::open(&outside.netns()).unwrap();
+    let mut watcher = RouteSocket::open_in(&netns).unwrap();
+    let events = netns.within(LinkEvents::subscribe).unwrap().unwrap();
+    pod.delete();
+    let gone =
+        events.wait_for(Duration::from_secs(30), || match watcher.link_by_name(&name("other")) {
+            Err(e) if e.is_missing() => Ok(Some(())),
+            other => other.map(|_| None).map_err(io::Error::other),
+        });
+    assert_eq!(gone.unwrap(), Some(()), "the veth's other end went with the namespace");
+}
