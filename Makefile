@@ -1,0 +1,38 @@
+# The few commands a person types; `make help` lists them.
+MUSL_X86 := x86_64-unknown-linux-musl
+MUSL_ARM := aarch64-unknown-linux-musl
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Boot a machine with SR-IOV NICs, give VFs to pods, and tell the story (first time: fetches it)
+	cargo bed prepare
+	cargo build --workspace --bins
+	cargo bed run --timeout 180 -- target/debug/demo
+
+.PHONY: test
+test: sizes ## Every test: units, namespaces of this kernel, and the VM with SR-IOV NICs
+	cargo bed test
+
+.PHONY: hw-test
+hw-test: ## The VM's tests on this machine's own NICs: LINKSPAN_PFS=ens1f0,ens1f1 make hw-test
+	cargo build --workspace --bins
+	cargo bed hardware -- cargo test --package linkspan-hw-tests --test vf --test offered
+
+.PHONY: lint
+lint: ## Formatting, clippy, licences and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --version 0.20.2
+	cargo deny --locked check bans licenses sources
+
+.PHONY: release
+release: ## Static release programs for x86_64 and aarch64
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --target $(MUSL_X86)
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --target $(MUSL_ARM)
+
+.PHONY: sizes
+sizes: release ## Check that the release programs are static and as small as promised
+	cargo run --quiet --package linkspan-tests --bin sizes -- target/$(MUSL_X86)/release target/$(MUSL_ARM)/release
