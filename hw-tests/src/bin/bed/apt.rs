@@ -118,6 +118,8 @@ impl Apt {
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
             "Acquire::Retries=3".to_owned(),
+            // Another apt may be at work: seconds to wait for it.
+            "DPkg::Lock::Timeout=120".to_owned(),
         ] {
             command.arg("-o").arg(option);
         }
@@ -164,6 +166,13 @@ impl Apt {
             }
         }
         Ok(())
+    }
+
+    /// Finishes what an interrupted installation left half done; apt refuses to work before.
+    pub(crate) fn finish_interrupted(&self) -> Result<()> {
+        let mut command = Command::new("dpkg");
+        command.args(["--configure", "-a"]).env("DEBIAN_FRONTEND", "noninteractive");
+        self.run(&mut command).context("dpkg can't finish an installation that was interrupted")
     }
 
     /// Installs packages on this machine, without what they only recommend.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::BED_FAILED;
 use crate::cache::Cache;
 use crate::guest::Orders;
 use crate::kvm;
@@ -55,7 +56,10 @@ pub(crate) fn run(cache: &Cache, job: &Job, out: &mut (impl Write + Send)) -> Re
     match status {
         Some(0) => {}
         Some(status) => {
-            progress.say(&format!("the command ended with status {status}"));
+            progress.say(&match status {
+                BED_FAILED => "the bed did not come as far as the command's end".to_owned(),
+                _ => format!("the command ended with status {status}"),
+            });
             show_kernel_log(&ended.console, true);
         }
         None => show_kernel_log(&ended.console, false),
@@ -81,7 +85,11 @@ pub(crate) fn shell(cache: &Cache) -> Result<u8> {
     let kvm = kvm::works(cache, &bed, &progress)?;
     let tree = std::env::current_dir()?;
     let machine = Machine { vmlinuz: &bed.vmlinuz, kvm, nics: true, overlays: vec![&tree] };
-    eprintln!("bed: in the guest, `cargo bed guest --set-up` makes the VFs; ctrl-d ends it");
+    let own = crate::own_path()?;
+    eprintln!(
+        "bed: in the guest, `{} guest --set-up` makes the VFs; ctrl-d ends it",
+        own.display()
+    );
     let status = Command::new(&bed.virtme_run).args(arguments(&machine, None)).status()?;
     Ok(exit_code(status))
 }

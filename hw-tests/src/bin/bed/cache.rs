@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::report::Progress;
 
 /// The file that says that a folder is complete, and what it was made from.
 const COMPLETE: &str = ".complete";
@@ -33,9 +36,16 @@ impl Cache {
     }
 
     /// Keeps other processes from preparing at the same time, until the file is dropped.
-    pub(crate) fn lock(&self) -> Result<File> {
+    ///
+    /// The lock passes on to child processes: if this one is killed, the next preparation waits
+    /// for those that it started.
+    pub(crate) fn lock(&self, progress: &Progress) -> Result<File> {
         let file = File::create(self.path("lock"))?;
-        flock(&file, FlockOperation::LockExclusive)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            progress.say("waiting for another preparation to end");
+            flock(&file, FlockOperation::LockExclusive)?;
+        }
+        fcntl_setfd(&file, FdFlags::empty())?;
         Ok(file)
     }
 

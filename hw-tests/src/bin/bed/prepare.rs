@@ -80,10 +80,14 @@ pub(crate) fn prepared(cache: &Cache) -> Result<Prepared> {
 /// Makes the bed ready, doing only what is not done yet.
 pub(crate) fn prepare(cache: &Cache) -> Result<()> {
     let progress = Progress::begin();
-    if prepared(cache).is_ok() {
-        progress.say("the bed is ready; `cargo bed run -- COMMAND` boots it");
-        return Ok(());
+    if prepared(cache).is_err() {
+        make(cache, &progress)?;
     }
+    progress.say("the bed is ready; `cargo bed run -- COMMAND` boots it");
+    Ok(())
+}
+
+fn make(cache: &Cache, progress: &Progress) -> Result<()> {
     let release = Release::of_this_machine()?;
     ensure!(
         cfg!(target_arch = "x86_64"),
@@ -94,12 +98,15 @@ pub(crate) fn prepare(cache: &Cache) -> Result<()> {
         "`bed prepare` installs packages, and so must run as root: run it once by `sudo`, \
          with LINKSPAN_BED_CACHE naming a folder that you can read"
     );
-    let _lock = cache.lock()?;
+    let _lock = cache.lock(progress)?;
+    if prepared(cache).is_ok() {
+        return Ok(());
+    }
     progress.say("fetching the package lists");
     let apt = Apt::update(cache, release)?;
-    install_tools(&apt, &progress)?;
+    install_tools(&apt, progress)?;
 
-    let kernel_release = unpack_kernel(cache, &apt, &progress)?;
+    let kernel_release = unpack_kernel(cache, &apt, progress)?;
     cache.complete(VENV, VIRTME_NG, |folder| {
         progress.say(&format!("installing {VIRTME_NG} from PyPI into {}", folder.display()));
         install_virtme_ng(folder, &cache.path("prepare.log"))
@@ -108,9 +115,7 @@ pub(crate) fn prepare(cache: &Cache) -> Result<()> {
     cache.complete(STAMP, &recipe(release), |folder| {
         Ok(fs::write(folder.join("kernel-release"), &kernel_release)?)
     })?;
-    prepared(cache).context("the preparation left something out")?;
-    progress.say("the bed is ready; `cargo bed run -- COMMAND` boots it");
-    Ok(())
+    prepared(cache).map(|_| ()).context("the preparation left something out")
 }
 
 /// All that decides what a prepared bed is made of, as text.
@@ -151,11 +156,15 @@ fn install_tools(apt: &Apt, progress: &Progress) -> Result<()> {
     let mut wanted = TOOLS.to_vec();
     wanted.extend([headers.dependency("gcc-")?, kbuild.dependency("libelf")?]);
     let wanted = missing(&wanted)?;
+    let qemu_was_fit = qemu_is_fit()?;
+    if !(wanted.is_empty() && qemu_was_fit) {
+        apt.finish_interrupted()?;
+    }
     if !wanted.is_empty() {
         progress.say(&format!("installing by apt: {}", wanted.join(", ")));
         apt.install(&wanted)?;
     }
-    if !qemu_is_fit()? {
+    if !qemu_was_fit {
         progress.say(&format!("installing by apt: {QEMU} (8.0 or newer)"));
         apt.install_from_backports(QEMU)?;
         ensure!(
