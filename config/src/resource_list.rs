@@ -18,7 +18,7 @@ use linkspan_types::{IfName, ParseError, PciAddress};
 use serde_json::Value;
 
 use crate::Invalid;
-use section::Section;
+use crate::fields::Fields;
 
 pub use functions::{Functions, Indices};
 
@@ -177,7 +177,7 @@ impl ResourceList {
 
     /// Checks what a file says.
     pub fn from_json(root: &Value) -> Result<Self, Invalid> {
-        let root = Section::new("", root, "an object with the key `resourceList`")?;
+        let root = Fields::of("", root, "an object with the key `resourceList`")?;
         root.refuse_other_keys(&["resourceList"], &[])?;
         let list = root.sections("resourceList", "a list of resources")?;
         if list.is_empty() {
@@ -187,7 +187,7 @@ impl ResourceList {
     }
 }
 
-fn resource(section: &Section<'_>) -> Result<Resource, Invalid> {
+fn resource(section: &Fields<'_>) -> Result<Resource, Invalid> {
     const NAME: &str =
         "a name of 1 to 63 letters, digits, '-' and '_', the first and last a letter or a digit";
     section.refuse_other_keys(&RESOURCE_KEYS, &[])?;
@@ -201,7 +201,7 @@ fn resource(section: &Section<'_>) -> Result<Resource, Invalid> {
     })?;
     Ok(Resource {
         name: name.to_owned(),
-        prefix: section.parsed("resourcePrefix")?,
+        prefix: section.parsed("resourcePrefix", "a text")?,
         exclude_topology: section.boolean("excludeTopology")?,
         selectors: selectors(section)?,
         additional_info: additional_info(section)?,
@@ -209,7 +209,7 @@ fn resource(section: &Section<'_>) -> Result<Resource, Invalid> {
 }
 
 /// One object, or a list of them.
-fn selectors(resource: &Section<'_>) -> Result<Vec<Selector>, Invalid> {
+fn selectors(resource: &Fields<'_>) -> Result<Vec<Selector>, Invalid> {
     const EXPECTED: &str = "an object of selectors, or a list of such objects";
     let sections = match resource.get("selectors") {
         Some(Value::Object(_)) => resource.section("selectors", EXPECTED)?.into_iter().collect(),
@@ -222,7 +222,7 @@ fn selectors(resource: &Section<'_>) -> Result<Vec<Selector>, Invalid> {
     sections.iter().map(selector).collect()
 }
 
-fn selector(section: &Section<'_>) -> Result<Selector, Invalid> {
+fn selector(section: &Fields<'_>) -> Result<Selector, Invalid> {
     section.refuse_other_keys(&SELECTOR_KEYS, &SELECTOR_KEYS_TO_COME)?;
     Ok(Selector {
         vendors: section.each("vendors", "four hexadecimal digits such as \"8086\"", hex_id)?,
@@ -249,13 +249,13 @@ fn selector(section: &Section<'_>) -> Result<Selector, Invalid> {
 }
 
 fn additional_info(
-    resource: &Section<'_>,
+    resource: &Fields<'_>,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Invalid> {
     let Some(devices) = resource.section("additionalInfo", "an object")? else {
         return Ok(BTreeMap::new());
     };
     let mut info = BTreeMap::new();
-    for device in devices.keys() {
+    for (device, _) in devices.entries() {
         let expected = "a PCI address such as 0000:3b:02.1, or * for all devices, as the key";
         // The address is written as devices are: a key in capitals would never be found.
         let id = match device {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use linkspan_config::net_conf::{RuntimeInputs, near_miss};
+use linkspan_config::near_miss;
+use linkspan_config::net_conf::RuntimeInputs;
 use linkspan_types::MacAddr;
 
 use super::call_error::CallError;

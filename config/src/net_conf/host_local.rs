@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
 use super::range::{AddressRange, RangeError};
 use super::route::{Route, parse_address, parse_routes};
 use super::runtime::RuntimeInputs;
 use crate::Invalid;
+use crate::fields::Fields;
 
 /// What host-local is to give to an attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]

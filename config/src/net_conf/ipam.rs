@@ -2,10 +2,10 @@
 
 use serde_json::Map;
 
-use super::fields::Fields;
 use super::host_local::HostLocalConf;
 use super::runtime::RuntimeInputs;
 use crate::Invalid;
+use crate::fields::Fields;
 
 /// Who gives an attachment its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

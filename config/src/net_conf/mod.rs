@@ -1,6 +1,5 @@
 //! The configuration of one network, as a runtime hands it to the plugin on standard input.
 
-mod fields;
 mod host_local;
 mod ipam;
 mod range;
@@ -13,7 +12,6 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-pub use fields::near_miss;
 pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
 pub use range::AddressRange;
@@ -21,8 +19,8 @@ pub use route::{Dns, Route};
 pub use runtime::RuntimeInputs;
 pub use sriov::SriovConf;
 
+use crate::fields::Fields;
 use crate::{Invalid, NetworkName};
-use fields::Fields;
 
 /// What one call is to make of a network, all of it checked.
 #[derive(Clone, Debug, PartialEq)]

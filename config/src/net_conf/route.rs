@@ -7,8 +7,8 @@ use linkspan_types::Mtu;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
 use crate::Invalid;
+use crate::fields::Fields;
 
 /// A route (CNI 1.1.0, section 5, `routes`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use linkspan_types::{
     LinkState, MacAddr, Mtu, PciAddress, VlanId, VlanPriority, VlanProtocol, VlanTag,
 };
 
-use super::fields::Fields;
 use super::runtime::RuntimeInputs;
 use crate::Invalid;
+use crate::fields::Fields;
 
 /// What an attachment of kind `sriov` asks for. A key that is not set leaves the VF as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Reads one JSON object of a network configuration, key by key, the way the field's Go programs
-//! do: a key matches in any case, and `null` or an empty text is a key that is not there.
+//! Reads one JSON object of a configuration, key by key, the way the field's Go programs do: a key
+//! matches in any case, and `null` or an empty text is a key that is not there.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::Invalid;
 
 /// One JSON object, and where it stands in the file.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     /// The path of the object, empty for the root of the file.
     path: String,
@@ -18,7 +18,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// An object in which a key that is nearly one of `known` is an error; other keys are ignored,
     /// as the peers ignore them.
-    pub(super) fn new(
+    pub(crate) fn new(
         map: &'a Map<String, Value>,
         path: impl Into<String>,
         known: &[&str],
@@ -34,29 +34,34 @@ impl<'a> Fields<'a> {
     }
 
     /// An object whose unknown keys are not looked at, because a program wrote it.
-    pub(super) fn unchecked(map: &'a Map<String, Value>, path: impl Into<String>) -> Self {
+    pub(crate) fn unchecked(map: &'a Map<String, Value>, path: impl Into<String>) -> Self {
         Self { map, path: path.into() }
     }
 
+    /// All keys with their values, as they are written.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.map.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// The path of one of the keys, for a message.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         let any_case =
             || self.map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
         self.map.get(key).or_else(any_case).filter(|value| !value.is_null())
     }
 
     /// The error that a key is not what was expected.
-    pub(super) fn invalid(&self, key: &str, expected: impl Into<String>) -> Invalid {
+    pub(crate) fn invalid(&self, key: &str, expected: impl Into<String>) -> Invalid {
         Invalid::new(self.path_of(key), self.get(key), expected)
     }
 
     /// A text; none where it is empty.
-    pub(super) fn text(&self, key: &str, expected: &str) -> Result<Option<&'a str>, Invalid> {
+    pub(crate) fn text(&self, key: &str, expected: &str) -> Result<Option<&'a str>, Invalid> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -65,7 +70,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A text that stands for a value of another type, whose own error says what was expected.
-    pub(super) fn parsed<T: FromStr<Err = ParseError>>(
+    pub(crate) fn parsed<T: FromStr<Err = ParseError>>(
         &self,
         key: &str,
         expected: &str,
@@ -76,7 +81,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number, first narrowed to `N` and then made into a `T`.
-    pub(super) fn number<N, T>(&self, key: &str, expected: &str) -> Result<Option<T>, Invalid>
+    pub(crate) fn number<N, T>(&self, key: &str, expected: &str) -> Result<Option<T>, Invalid>
     where
         N: TryFrom<u64>,
         T: TryFrom<N>,
@@ -92,7 +97,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An absolute path without `..`.
-    pub(super) fn absolute_path(&self, key: &str) -> Result<Option<std::path::PathBuf>, Invalid> {
+    pub(crate) fn absolute_path(&self, key: &str) -> Result<Option<std::path::PathBuf>, Invalid> {
         const EXPECTED: &str = "an absolute path without \"..\"";
         let Some(text) = self.text(key, EXPECTED)? else { return Ok(None) };
         let path = std::path::Path::new(text);
@@ -105,7 +110,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An object inside this one.
-    pub(super) fn object(&self, key: &str) -> Result<Option<&'a Map<String, Value>>, Invalid> {
+    pub(crate) fn object(&self, key: &str) -> Result<Option<&'a Map<String, Value>>, Invalid> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(map)),
@@ -114,7 +119,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list; empty where there is none.
-    pub(super) fn list(&self, key: &str, expected: &str) -> Result<&'a [Value], Invalid> {
+    pub(crate) fn list(&self, key: &str, expected: &str) -> Result<&'a [Value], Invalid> {
         match self.get(key) {
             None => Ok(&[]),
             Some(Value::Array(items)) => Ok(items),
@@ -123,7 +128,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of texts; empty where there is none.
-    pub(super) fn texts(&self, key: &str, expected: &str) -> Result<Vec<String>, Invalid> {
+    pub(crate) fn texts(&self, key: &str, expected: &str) -> Result<Vec<String>, Invalid> {
         let one = |item: &Value| item.as_str().map(str::to_owned);
         let texts: Option<Vec<String>> = self.list(key, expected)?.iter().map(one).collect();
         texts.ok_or_else(|| self.invalid(key, expected))
