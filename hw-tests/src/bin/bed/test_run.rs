@@ -47,14 +47,17 @@ pub(crate) fn test(bed: PathBuf, filters: &[String]) -> Result<u8> {
 
 /// Runs the programs in one boot of the bed, or says for each why not.
 fn run_in_bed(bed: PathBuf, programs: &[Program]) -> Result<Tally> {
-    let cache = Cache::locate()?;
-    if let Err(error) = prepare::prepare(&cache) {
-        let reason = format!("the bed can't be prepared: {error:#}");
-        if std::env::var("CI").is_ok_and(|value| value == "true") {
-            return Ok(Tally::failure("the bed", &reason));
+    let prepared = Cache::locate().and_then(|cache| prepare::prepare(&cache).map(|()| cache));
+    let cache = match prepared {
+        Ok(cache) => cache,
+        Err(error) => {
+            let reason = format!("the bed can't be prepared: {error:#}");
+            if std::env::var("CI").is_ok_and(|value| value == "true") {
+                return Ok(Tally::failure("the bed", &reason));
+            }
+            return program::skip_all(programs, &reason);
         }
-        return program::skip_all(programs, &reason);
-    }
+    };
     let orders = serde_json::to_string(programs)?;
     let bound = u32::try_from(programs.len())?;
     let job = Job {
