@@ -29,9 +29,11 @@ fn root_devices_with_ranges_offer_each_vf_once() {
     two_pools_share_both_pfs("rootDevices", |pf| pf.address.to_string());
 }
 
-/// The first pool takes the VFs 0 and 2 and up of each PF but the last, by ranges; the second one asks for all.
+/// The first pool takes VF 0 and all from VF 2 to the last but one, by ranges; the second asks for all, and
+/// gets the rest.
 fn two_pools_share_both_pfs(key: &str, name: fn(&BedPf) -> String) {
     let pfs = pfs();
+    assert!(pfs.iter().all(|pf| pf.vfs.len() > 3), "each NIC needs four VFs for its ranges");
     let last = |pf: &BedPf| pf.vfs.len() - 1;
     let some: Vec<String> =
         pfs.iter().map(|pf| format!("{}#0,2-{}", name(pf), last(pf) - 1)).collect();

@@ -1,5 +1,7 @@
 //! Every VF before, during and after: proof that nothing stays changed.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 use linkspan_hw_tests::{VfShown, show};
 use linkspan_tests::bed::BedPf;
@@ -33,16 +35,27 @@ pub(crate) fn compare(before: &Snapshot, during: &[VfShown], after: &Snapshot) -
             rows.push(row("", "after", new, same));
         }
         if old != new {
-            changed.push(format!("{old:?} is now {new:?}"));
+            changed.push(format!("{} has changed in {}", old.device, differences(old, new)));
         }
     }
     let headings = ["VF", "when", "name", "MAC", "MTU", "VLAN", "trust", "spoofchk", "same"];
     say(&table(headings, &rows));
-    ensure!(changed.is_empty(), "not as before: {}", changed.join("; "));
+    ensure!(changed.is_empty(), "{}", changed.join("; "));
     let (all, used) = (before.0.len(), during.len());
     ensure!(after.0.len() == all, "there were {all} VFs, and now {}", after.0.len());
     say(&format!("All {all} VFs are as they were, the {used} that pods had included."));
     Ok(())
+}
+
+/// The keys of `ip`'s answers whose values differ.
+fn differences(old: &VfShown, new: &VfShown) -> String {
+    let parts = [(&old.netdev, &new.netdev), (&old.on_pf, &new.on_pf)];
+    let differing = parts.into_iter().flat_map(|(old, new)| {
+        let keys = old.as_object().into_iter().chain(new.as_object()).flat_map(|map| map.keys());
+        let keys: BTreeSet<&String> = keys.filter(|&key| old[key] != new[key]).collect();
+        keys.into_iter().map(|key| format!("{key} ({} became {})", old[key], new[key]))
+    });
+    differing.collect::<Vec<_>>().join(", ")
 }
 
 fn row(device: &str, when: &str, vf: &VfShown, same: &str) -> [String; 9] {
