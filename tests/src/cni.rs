@@ -30,6 +30,8 @@ pub struct Reply {
     pub json: Value,
     /// What it said on standard error.
     pub stderr: String,
+    /// How it ended: its exit status, or the signal that killed it.
+    pub status: String,
 }
 
 impl Network {
@@ -151,7 +153,8 @@ impl Reply {
             text => serde_json::from_str(text).unwrap_or_else(|e| panic!("{e} in {text}")),
         };
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        Self { success: output.status.success(), json, stderr }
+        let status = output.status.to_string();
+        Self { success: output.status.success(), json, stderr, status }
     }
 
     /// The code of an error.

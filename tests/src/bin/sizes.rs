@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The programs, and how many bytes each may have.
-const LIMITS: [(&str, u64); 2] =
-    [("linkspan", 2_500_000), ("linkspan-device-plugin", 8_000_000)];
+const LIMITS: [(&str, u64); 2] = [("linkspan", 2_500_000), ("linkspan-device-plugin", 8_000_000)];
 
 fn main() -> ExitCode {
     let folders: Vec<_> = env::args_os().skip(1).collect();

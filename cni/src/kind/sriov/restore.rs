@@ -83,29 +83,14 @@ pub fn restore(
     if !function.exists() {
         return Ok(Restored::NoDevice);
     }
-    let pf = restore_settings(sysfs, host, record)?;
-    // A VF that was bound to another driver in the meantime has no netdev to look for.
-    let mut brought = Ok(Restored::Whole);
-    if let Some(place) = find(sysfs, host, record, interface, netns)? {
-        brought = bring_home(host, record, place);
-    }
-    // The kernel may have moved it before it set the MAC or not, that depends on its version.
-    if let Err(RestoreError::Return { source, .. }) = &brought
-        && is_deaf(source)
-    {
-        if let Some(mut place) = find(sysfs, host, record, interface, netns)? {
-            place.set_mac_awake(host, record.netdev.mac)?;
-        }
-        if let Some(place) = find(sysfs, host, record, interface, netns)? {
-            brought = bring_home(host, record, place);
-        }
-    }
-    let restored = brought?;
-    if let Some(pf) = pf {
+    // Neither waits for the other's success: what can be restored is.
+    let settings = restore_settings(sysfs, host, record);
+    let restored = restore_netdev(sysfs, host, record, interface, netns);
+    if let Some(pf) = settings? {
         let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
         host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
     }
-    Ok(restored)
+    restored
 }
 
 /// Restores the PF's settings by one message, before the VF's own: while its PF has set a MAC for it, a VF
@@ -134,6 +119,31 @@ fn restore_settings(
         }
     }
     Ok(mac_comes_last.then_some(pf))
+}
+
+/// Restores the netdev, wherever it is. A VF that was bound to another driver in the meantime has none.
+fn restore_netdev(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<Restored, RestoreError> {
+    let Some(place) = find(sysfs, host, record, interface, netns)? else {
+        return Ok(Restored::Whole);
+    };
+    match bring_home(host, record, place) {
+        Err(RestoreError::Return { source, .. }) if is_deaf(&source) => {}
+        brought => return brought,
+    }
+    // The kernel may have moved it before it set the MAC or not, that depends on its version.
+    if let Some(mut place) = find(sysfs, host, record, interface, netns)? {
+        place.set_mac_awake(host, record.netdev.mac)?;
+    }
+    match find(sysfs, host, record, interface, netns)? {
+        Some(place) => bring_home(host, record, place),
+        None => Ok(Restored::Whole),
+    }
 }
 
 /// The netdev, waiting for the kernel to return it if its namespace is being taken apart; none if the VF's

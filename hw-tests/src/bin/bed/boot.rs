@@ -39,7 +39,7 @@ pub(crate) fn run(cache: &Cache, job: &Job, out: &mut (impl Write + Send)) -> Re
     let bed = prepared(cache)?;
     let kvm = kvm::works(cache, &bed, &progress)?;
     progress.say(&format!(
-        "booting Linux {} ({}), at most {} s",
+        "booting Linux {} ({}); it is ready in about 20 s, and ended after {} s",
         bed.kernel_release,
         if kvm { "KVM" } else { "no usable KVM: the CPU is emulated" },
         job.timeout.as_secs()

@@ -78,6 +78,7 @@ fn describe(plans: &[Plan]) -> String {
     let pfs: Vec<String> = plans.iter().map(|plan| format!("  {plan}\n")).collect();
     format!(
         "The tests will use these PFs of THIS machine, and put them back afterwards:\n{}\
+         The PFs are set down and up again, and their VFs removed and made anew.\n\
          Their VFs are given other names, MAC addresses, MTUs, VLANs, rates, spoof checks and\n\
          trust, are moved into network namespaces and back, and some are bound to vfio-pci.\n\
          Frames of the tests appear on the network that the PFs are connected to.",

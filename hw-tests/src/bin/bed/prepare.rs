@@ -83,7 +83,7 @@ pub(crate) fn prepare(cache: &Cache) -> Result<()> {
     if prepared(cache).is_err() {
         make(cache, &progress)?;
     }
-    progress.say("the bed is ready; `cargo bed run -- COMMAND` boots it");
+    progress.say("the bed is prepared");
     Ok(())
 }
 
