@@ -1,10 +1,14 @@
-//! The last steps in the pod: addresses, up, routes.
+//! The last steps in the pod: addresses, up, routes, and an announcement to the neighbours.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use linkspan_config::net_conf;
 use linkspan_linux::sysctl::{self, SysctlError};
-use linkspan_linux::{LinkChange, NetlinkError, Netns, Route, RouteSocket};
+use linkspan_linux::{
+    Link, LinkChange, LinkEvents, NetlinkError, Netns, Route, RouteSocket, announce,
+};
 use linkspan_types::IfName;
 
 use crate::spec::{AddResult, CniError, Code};
@@ -44,6 +48,36 @@ fn prepare(link: &IfName, has_ipv6: bool) -> Result<(), SysctlError> {
         sysctl::OPTIMISTIC_DAD.set(link, 1)?;
     }
     Ok(())
+}
+
+/// How long an ADD waits for a carrier, without which an announcement is lost.
+const CARRIER_BOUND: Duration = Duration::from_millis(500);
+
+/// Tells the neighbours of the IPv4 addresses as soon as the link has a carrier, which a VF has some
+/// milliseconds after it is up: too late for the kernel's own announcement. (That of IPv6 comes in time: the
+/// kernel waits for the carrier before it looks for duplicates, and announces after that.)
+///
+/// Without a carrier, or where it fails, the neighbours find out by themselves; the pod is attached.
+pub fn tell_neighbours(pod: &mut RouteSocket, netns: &Netns, link: &Link, result: &AddResult) {
+    let given = result.ips.iter().filter_map(|ip| match ip.address.addr() {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    });
+    let addresses: Vec<Ipv4Addr> = given.collect();
+    let Some(mac) = link.mac.filter(|_| !addresses.is_empty()) else { return };
+    let told = netns.within(|| {
+        let has_carrier = || {
+            let now = pod.link(link.index).map_err(io::Error::other)?;
+            Ok::<_, io::Error>(now.carrier.then_some(()))
+        };
+        match LinkEvents::subscribe()?.wait_for(CARRIER_BOUND, has_carrier)? {
+            Some(()) => announce(link.index, mac, &addresses),
+            None => Ok(()),
+        }
+    });
+    if let Err(e) = told.and_then(|sent| sent) {
+        eprintln!("linkspan: the neighbours of {} were not told of its addresses: {e}", link.name);
+    }
 }
 
 /// A route without a next hop goes by the first gateway of its family, as the reference plugins have it.

@@ -14,7 +14,7 @@ use crate::kind::sriov::{Destination, Vf};
 use crate::node::Node;
 use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 
-/// Attaches a pod: parse, lock, journal, link, address, result.
+/// Attaches a pod: parse, lock, journal, link, address, announce, result.
 ///
 /// What fails after the journal was written is undone before the error is returned. If even that fails, or
 /// the process is killed, the journal still has all that DEL needs.
@@ -58,6 +58,7 @@ fn attach(
     let link = vf.attach(&node.sysfs, host, &mut pod, to)?;
     let mut result = ipam::reserve(&conf.ipam, &conf.name, &attachment.id)?;
     addresses::configure(&mut pod, to.netns, to.name, link.index, &result)?;
+    addresses::tell_neighbours(&mut pod, to.netns, &link, &result);
 
     result.interfaces = vec![Interface {
         name: link.name,

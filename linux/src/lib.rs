@@ -4,6 +4,7 @@
 //! The netlink crates stay behind the types of this crate: they change often, and nobody else sees them.
 
 mod address;
+mod announce;
 mod link;
 mod link_events;
 mod netlink;
@@ -12,6 +13,7 @@ mod route;
 pub mod sysctl;
 mod vf;
 
+pub use announce::announce;
 pub use link::{Link, LinkChange};
 pub use link_events::LinkEvents;
 pub use netlink::{Errno, NetlinkError, RouteSocket};

@@ -1,11 +1,9 @@
 //! A long-running program of this workspace as a test runs it: ended when the test ends, its log shown when the
 //! test fails.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -30,7 +28,6 @@ impl Daemon {
     /// If it can't be started.
     #[must_use]
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        build(name);
         let log = NamedTempFile::new().unwrap();
         let mut command = Command::new(program(name));
         let stderr = File::options().append(true).open(log.path()).unwrap();
@@ -93,24 +90,4 @@ impl Drop for Daemon {
             eprintln!("--- log of process {}:\n{}", self.child.id(), self.log());
         }
     }
-}
-
-/// Builds a program once, where cargo runs the test: a stale program would be tested otherwise. In the VM there is
-/// no cargo, and the program was built with the test.
-fn build(name: &str) {
-    static BUILT: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
-    let Some(cargo) = std::env::var_os("CARGO") else { return };
-    // A build that failed poisons nothing: each test says it again.
-    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if built.contains(name) {
-        return;
-    }
-    let mut command = Command::new(cargo);
-    // With the whole workspace's features, as `cargo test --workspace` builds them: not all once more.
-    command.args(["build", "--quiet", "--workspace", "--bin", name]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    assert!(command.status().unwrap().success(), "{name} can't be built");
-    built.insert(name.to_owned());
 }

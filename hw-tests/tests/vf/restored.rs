@@ -18,6 +18,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_vf_of_a_dead_pod_is_free_without_a_del,
         other_names_and_the_link_s_state_come_back,
         a_vf_gets_and_returns_its_mac_after_its_pf_was_reset,
+        all_vfs_come_and_go_at_once,
         gc_removes_what_is_not_valid,
     ]
 }
@@ -171,6 +172,32 @@ fn a_vf_gets_and_returns_its_mac_after_its_pf_was_reset() {
     reset();
     network.del(&pod, "net1");
     assert_eq!(show(&pf), before);
+}
+
+fn all_vfs_come_and_go_at_once() {
+    let pfs = [BedPf::nth(0), BedPf::nth(1)];
+    let before = pfs.each_ref().map(show);
+    let data = tempfile::tempdir().unwrap();
+    let shared = Network::new("crowd", json!({ "ipam": host_local(&data, &["10.65.0.0/24"]) }));
+    let vfs: Vec<String> = pfs.iter().flat_map(|pf| &pf.vfs).map(ToString::to_string).collect();
+    let pods: Vec<Pod> = (0..vfs.len()).map(|n| Pod::new("crowd", &n.to_string())).collect();
+    let network = |n: usize| {
+        let vlan = u32::try_from(100 + n).unwrap();
+        shared.with("deviceID", vfs[n].clone()).with("vlan", vlan)
+    };
+    let addresses: Vec<String> = std::thread::scope(|scope| {
+        let one = |n: usize| address_of(&network(n).add(&pods[n], "net1"), 0);
+        let all: Vec<_> = (0..vfs.len()).map(|n| scope.spawn(move || one(n))).collect();
+        all.into_iter().map(|attached| attached.join().unwrap()).collect()
+    });
+    let distinct: std::collections::HashSet<&String> = addresses.iter().collect();
+    assert_eq!(distinct.len(), vfs.len(), "no address is given twice: {addresses:?}");
+    std::thread::scope(|scope| {
+        for (n, pod) in pods.iter().enumerate() {
+            scope.spawn(move || network(n).del(pod, "net1"));
+        }
+    });
+    assert_eq!(pfs.each_ref().map(show), before);
 }
 
 fn gc_removes_what_is_not_valid() {

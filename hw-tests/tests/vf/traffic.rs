@@ -1,11 +1,14 @@
 //! What a pod's VF sends and receives: the configuration proved on the wire.
 
+use std::time::Duration;
+
 use linkspan_hw_tests::show_vf;
 use linkspan_tests::bed::BedPf;
 use linkspan_tests::cases;
 use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
+use linkspan_tests::wait;
 use serde_json::json;
 
 use crate::{address_of, host_local, neighbour};
@@ -16,6 +19,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_vlan_keeps_others_out,
         spoofed_frames_pass_with_spoofchk_off,
         both_families_and_their_routes_are_reachable,
+        an_address_with_a_new_mac_is_announced,
     ];
     // QEMU's igb keeps the setting in its register DTXSWC and does not look at it when it sends.
     let on_hardware = cases![
@@ -136,4 +140,42 @@ fn both_families_and_their_routes_are_reachable() {
     }
     router_network.del(&router, "net1");
     pod_network.del(&pod, "net1");
+}
+
+/// What has an address in its table keeps the old MAC for a minute or more, unless it is told.
+fn an_address_with_a_new_mac_is_announced() {
+    let (first, second) = (BedPf::nth(0), BedPf::nth(1));
+    let data = tempfile::tempdir().unwrap();
+    let peer_network = Network::new(
+        "announced",
+        json!({
+            "deviceID": second.vfs[0].to_string(),
+            "ipam": { "type": "host-local", "dataDir": data.path(), "ranges": [[{
+                "subnet": "10.66.0.0/24", "rangeStart": "10.66.0.10", "rangeEnd": "10.66.0.10",
+            }]] },
+        }),
+    );
+    let ipam = json!({ "type": "host-local", "dataDir": data.path(), "ranges": [[{
+        "subnet": "10.66.0.0/24", "rangeStart": "10.66.0.20", "rangeEnd": "10.66.0.20",
+    }]] });
+    let network = Network::new("announced-too", json!({ "ipam": ipam }));
+    let [peer, old, new] = ["peer", "old", "new"].map(|name| Pod::new("announce", name));
+    peer_network.add(&peer, "net1");
+
+    let old_network =
+        network.with("deviceID", first.vfs[0].to_string()).with("mac", "02:00:00:00:66:01");
+    old_network.add(&old, "net1");
+    assert!(peer.pings("10.66.0.20", 30), "the first pod answers");
+    assert_eq!(neighbour(&peer, "10.66.0.20").as_deref(), Some("02:00:00:00:66:01"));
+    old_network.del(&old, "net1");
+
+    let new_network =
+        network.with("deviceID", first.vfs[1].to_string()).with("mac", "02:00:00:00:66:02");
+    new_network.add(&new, "net1");
+    wait::until("the new MAC in the peer's table", Duration::from_secs(5), || {
+        let learnt = neighbour(&peer, "10.66.0.20");
+        (learnt.as_deref() == Some("02:00:00:00:66:02")).then_some(())
+    });
+    new_network.del(&new, "net1");
+    peer_network.del(&peer, "net1");
 }

@@ -52,6 +52,8 @@ pub(super) fn run_all(programs: &[Program], out: &mut (impl Write + Send)) -> Re
         if !program.in_guest {
             // Real NICs are touched by `bed hardware` only, which asks before.
             command.env_remove("LINKSPAN_PFS").env_remove("LINKSPAN_BED");
+            // The programs are built; a test need not see to that again.
+            command.env_remove("CARGO");
         }
         success &= run_between_marks(&program.name, &mut command, out)? == 0;
     }
@@ -116,10 +118,11 @@ pub(super) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Builds all test programs of the workspace.
+/// Builds all programs of the workspace, which the tests run, and all test programs.
 pub(super) fn build(filters: &[String]) -> Result<Vec<Program>> {
     let metadata = output_of(&["metadata", "--no-deps", "--format-version=1"])?;
     let guests = guest_targets(&serde_json::from_str(&metadata)?);
+    output_of(&["build", "--workspace", "--bins"])?;
     let messages = output_of(&[
         "test",
         "--workspace",
