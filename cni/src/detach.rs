@@ -16,11 +16,13 @@ use crate::spec::{Attachment, AttachmentId, CniError, Code, Network};
 pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result<(), CniError> {
     let conf = TeardownConf::parse(&attachment.network.config)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
+    let journal = node.journal();
+    journal.discard_drafts(&key)?;
     let mut released = None;
-    if let Some(record) = node.journal().find(&key)? {
+    if let Some(record) = journal.find(&key)? {
         let _lock = node.lock(record.vf.device)?;
         // While the lock was not ours, another DEL may have done it all.
-        if let Some(mut record) = node.journal().find(&key)? {
+        if let Some(mut record) = journal.find(&key)? {
             if let Some(netns) = netns {
                 netns.clone_into(&mut record.netns);
             }

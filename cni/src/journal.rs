@@ -108,7 +108,7 @@ impl Journal {
     pub fn write(&self, record: &Record) -> Result<(), JournalError> {
         create_private_folder(&self.folder)?;
         let path = self.path_of(&record.key, record.vf.device);
-        let beside = self.folder.join(format!(".{}", std::process::id()));
+        let beside = self.folder.join(draft_of(&record.key, record.vf.device));
         let text = serde_json::to_vec(record)
             .map_err(|source| JournalError::Unreadable { path: path.clone(), source })?;
         write_private(&beside, &text)
@@ -139,7 +139,25 @@ impl Journal {
 
     /// Removes a record; one that is not there is as good.
     pub fn remove(&self, record: &Record) -> Result<(), JournalError> {
-        let path = self.path_of(&record.key, record.vf.device);
+        Self::remove_file(self.path_of(&record.key, record.vf.device))
+    }
+
+    /// Removes what a writer that was killed has left of an attachment's record: no kernel change was made
+    /// yet, and nothing else knows of it.
+    pub fn discard_drafts(&self, key: &AttachmentKey) -> Result<(), JournalError> {
+        let prefix = format!(".{}", prefix_of(key));
+        for name in self.entries()?.iter().filter(|name| name.starts_with(&prefix)) {
+            Self::remove_file(self.folder.join(name))?;
+        }
+        Ok(())
+    }
+
+    fn first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Record>, JournalError> {
+        let names = self.names()?;
+        names.iter().find(|name| wanted(name)).map_or(Ok(None), |name| self.read(name))
+    }
+
+    fn remove_file(path: PathBuf) -> Result<(), JournalError> {
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(JournalError::Io { action: "remove", path, source })
@@ -148,12 +166,12 @@ impl Journal {
         }
     }
 
-    fn first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Record>, JournalError> {
-        let names = self.names()?;
-        names.iter().find(|name| wanted(name)).map_or(Ok(None), |name| self.read(name))
+    /// The names of the records. One that starts with a dot is being written, or its writer was killed.
+    fn names(&self) -> Result<Vec<String>, JournalError> {
+        Ok(self.entries()?.into_iter().filter(|name| !name.starts_with('.')).collect())
     }
 
-    fn names(&self) -> Result<Vec<String>, JournalError> {
+    fn entries(&self) -> Result<Vec<String>, JournalError> {
         let failed =
             |source| JournalError::Io { action: "read", path: self.folder.clone(), source };
         let entries = match fs::read_dir(&self.folder) {
@@ -162,9 +180,7 @@ impl Journal {
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(failed)?.file_name();
-            // One that starts with a dot is being written, or its writer was killed.
-            names.extend(name.into_string().ok().filter(|name| !name.starts_with('.')));
+            names.extend(entry.map_err(failed)?.file_name().into_string());
         }
         Ok(names)
     }
@@ -188,6 +204,11 @@ impl Journal {
     fn path_of(&self, key: &AttachmentKey, device: PciAddress) -> PathBuf {
         self.folder.join(format!("{}{device}", prefix_of(key)))
     }
+}
+
+/// Where a record is written before it is renamed. No two write the same: the device is locked.
+fn draft_of(key: &AttachmentKey, device: PciAddress) -> String {
+    format!(".{}{device}", prefix_of(key))
 }
 
 /// `=` stands in none of the parts but an interface's name, and a device is always the last part.
@@ -297,8 +318,13 @@ mod tests {
         let key = key("fast", "c1", "net1");
         let dir = folder.path().join("attachments");
         fs::create_dir(&dir).expect("created");
-        fs::write(dir.join(".4711"), "{\"key\":").expect("written");
+        let draft = dir.join(draft_of(&key, "0000:01:10.0".parse().expect("a PCI address")));
+        fs::write(&draft, "{\"key\":").expect("written");
         assert_eq!(journal.all().expect("read"), []);
+        journal.discard_drafts(&super::tests::key("fast", "c1", "net2")).expect("another's");
+        assert!(draft.exists(), "another attachment's draft is left alone");
+        journal.discard_drafts(&key).expect("removed");
+        assert!(!draft.exists());
 
         let foreign = dir.join("fast=c1=net1=0000:01:10.0");
         fs::write(&foreign, "{}").expect("written");

@@ -52,6 +52,12 @@ fn reservations(data: &tempfile::TempDir) -> Vec<String> {
     names.filter(|name| name.starts_with("10.") || name.starts_with("fd00")).collect()
 }
 
+/// What is in the plugin's journal, whole or not.
+fn journal() -> Vec<String> {
+    let names = std::fs::read_dir("/run/linkspan/attachments").into_iter().flatten();
+    names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
 fn an_add_killed_anywhere_is_undone_by_del() {
     let pf = BedPf::nth(0);
     let before = show(&pf);
@@ -66,6 +72,7 @@ fn an_add_killed_anywhere_is_undone_by_del() {
             network.del(&pod, "net1");
             assert_eq!(show(&pf), before, "ADD killed before {call} number {n}");
             assert_eq!(reservations(&data), [""; 0], "ADD killed before {call} number {n}");
+            assert_eq!(journal(), [""; 0], "ADD killed before {call} number {n}");
             if !was_killed {
                 break;
             }
@@ -90,6 +97,7 @@ fn a_del_killed_anywhere_is_finished_by_the_next() {
             network.del(&pod, "net1");
             assert_eq!(show(&pf), before, "DEL killed before {call} number {n}");
             assert_eq!(reservations(&data), [""; 0], "DEL killed before {call} number {n}");
+            assert_eq!(journal(), [""; 0], "DEL killed before {call} number {n}");
             if !was_killed {
                 break;
             }
