@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::SriovError;
 pub use place::LookError;
-use place::{Place, is_deaf, look};
+use place::{Place, Search, is_deaf};
 pub use restore::{RestoreError, Restored, restore};
 
 /// A VF as ADD found it and what ADD is about to change: all that it takes to put it back.
@@ -135,6 +135,10 @@ impl Vf {
         Ok(pod.link_by_name(to.name)?)
     }
 
+    fn search<'a>(&'a self, sysfs: &'a Sysfs, to: &'a Destination) -> Search<'a> {
+        Search { sysfs, record: &self.record, interface: to.name, netns: to.path }
+    }
+
     fn move_in(
         &self,
         sysfs: &Sysfs,
@@ -147,7 +151,7 @@ impl Vf {
         let mut moved = host.change_link(self.index, &change);
         if let (Err(refusal), Some(mac)) = (&moved, mac)
             && is_deaf(refusal)
-            && let Some(mut place) = look(sysfs, host, &self.record, to.name, to.path)?
+            && let Some(mut place) = self.search(sysfs, to).look(host)?
         {
             place.set_mac_awake(host, mac)?;
             change.mac = None;

@@ -3,7 +3,7 @@
 use linkspan_hw_tests::show;
 use linkspan_tests::bed::BedPf;
 use linkspan_tests::cases;
-use linkspan_tests::cni::Network;
+use linkspan_tests::cni::{Network, Reply};
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
 use serde_json::json;
@@ -20,20 +20,6 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
 
 /// The calls that change the kernel or the disk, and the plugin's own exits from a pod's namespace.
 const CHANGING: [&str; 6] = ["sendto", "rename", "unlink", "setns", "write", "linkat"];
-
-/// Kills the plugin as it enters its `n`-th call of this name; false if it never came so far.
-fn run_killed(
-    network: &Network,
-    verb: fn(&Network, &Pod) -> bool,
-    pod: &Pod,
-    call: &str,
-    n: u32,
-) -> bool {
-    let inject = format!("inject={call}:signal=KILL:when={n}");
-    let trace = format!("trace={call}");
-    let killed = network.run_by(&["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
-    !verb(&killed, pod)
-}
 
 fn network(pf: &BedPf, data: &tempfile::TempDir) -> Network {
     Network::new(
@@ -59,52 +45,45 @@ fn journal() -> Vec<String> {
 }
 
 fn an_add_killed_anywhere_is_undone_by_del() {
-    let pf = BedPf::nth(0);
-    let before = show(&pf);
-    let data = tempfile::tempdir().unwrap();
-    let network = network(&pf, &data);
-    let mut kills = 0;
-    for call in CHANGING {
-        for n in 1.. {
-            let pod = Pod::new("killadd", "pod");
-            let add = |network: &Network, pod: &Pod| network.try_add(pod, "net1").success;
-            let was_killed = run_killed(&network, add, &pod, call, n);
-            network.del(&pod, "net1");
-            assert_eq!(show(&pf), before, "ADD killed before {call} number {n}");
-            assert_eq!(reservations(&data), [""; 0], "ADD killed before {call} number {n}");
-            assert_eq!(journal(), [""; 0], "ADD killed before {call} number {n}");
-            if !was_killed {
-                break;
-            }
-            kills += 1;
-        }
-    }
+    let kills = sweep("killadd", |_, _| (), |killed, pod| killed.try_add(pod, "net1"));
     assert!(kills > 15, "the sweep has killed {kills} times only");
 }
 
 fn a_del_killed_anywhere_is_finished_by_the_next() {
+    let attach = |network: &Network, pod: &Pod| drop(network.add(pod, "net1"));
+    let kills = sweep("killdel", attach, |killed, pod| killed.try_del(pod, "net1"));
+    assert!(kills > 5, "the sweep has killed {kills} times only");
+}
+
+/// Makes the call, its plugin killed as it enters each of its changing system calls in turn, and has DEL put
+/// the node right each time. Returns how often the plugin was killed.
+fn sweep(test: &str, first: fn(&Network, &Pod), call: fn(&Network, &Pod) -> Reply) -> u32 {
     let pf = BedPf::nth(0);
     let before = show(&pf);
     let data = tempfile::tempdir().unwrap();
     let network = network(&pf, &data);
     let mut kills = 0;
-    for call in CHANGING {
+    for name in CHANGING {
         for n in 1.. {
-            let pod = Pod::new("killdel", "pod");
-            network.add(&pod, "net1");
-            let del = |network: &Network, pod: &Pod| network.try_del(pod, "net1").success;
-            let was_killed = run_killed(&network, del, &pod, call, n);
+            let pod = Pod::new(test, "pod");
+            first(&network, &pod);
+            let (trace, inject) =
+                (format!("trace={name}"), format!("inject={name}:signal=KILL:when={n}"));
+            let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let reply = call(&network.run_by(&strace), &pod);
             network.del(&pod, "net1");
-            assert_eq!(show(&pf), before, "DEL killed before {call} number {n}");
-            assert_eq!(reservations(&data), [""; 0], "DEL killed before {call} number {n}");
-            assert_eq!(journal(), [""; 0], "DEL killed before {call} number {n}");
-            if !was_killed {
+            assert_eq!(show(&pf), before, "killed before {name} number {n}");
+            assert_eq!(reservations(&data), [""; 0], "killed before {name} number {n}");
+            assert_eq!(journal(), [""; 0], "killed before {name} number {n}");
+            // strace dies of what its tracee died of.
+            if !reply.status.contains("SIGKILL") {
+                assert!(reply.success, "there is no {name} number {n} to be killed at: {reply:#?}");
                 break;
             }
             kills += 1;
         }
     }
-    assert!(kills > 5, "the sweep has killed {kills} times only");
+    kills
 }
 
 /// Each such question holds the kernel's RTNL lock for 1 to 2 ms a VF on real drivers.

@@ -30,38 +30,46 @@ pub enum LookError {
     Netlink(#[from] NetlinkError),
 }
 
-/// Looks in the host's namespace, and then in the pod's if there is one at `netns`, where the netdev was to
-/// be called `interface`.
-pub(super) fn look(
-    sysfs: &Sysfs,
-    host: &mut RouteSocket,
-    record: &VfRecord,
-    interface: &IfName,
-    netns: &Path,
-) -> Result<Option<Place>, LookError> {
-    let device = record.device;
-    for name in sysfs.pci(device).net_names()? {
-        match host.link_by_name(&name) {
-            Err(e) if e.is_missing() => {}
-            link => return Ok(Some(Place::Host(link?))),
+/// A VF to be looked for.
+pub(super) struct Search<'a> {
+    /// Where its PCI device is.
+    pub(super) sysfs: &'a Sysfs,
+    /// What is known of it.
+    pub(super) record: &'a VfRecord,
+    /// The name that it was to have in the pod.
+    pub(super) interface: &'a IfName,
+    /// The path at which the pod's namespace is, or was.
+    pub(super) netns: &'a Path,
+}
+
+impl Search<'_> {
+    /// Looks in the host's namespace, and then in the pod's if there is one.
+    pub(super) fn look(&self, host: &mut RouteSocket) -> Result<Option<Place>, LookError> {
+        let Self { sysfs, record, interface, netns } = self;
+        for name in sysfs.pci(record.device).net_names()? {
+            match host.link_by_name(&name) {
+                Err(e) if e.is_missing() => {}
+                link => return Ok(Some(Place::Host(link?))),
+            }
         }
+        let netns = match Netns::open(netns) {
+            Err(e) if e.is_gone() => return Ok(None),
+            netns => netns?,
+        };
+        let mut pod = RouteSocket::open_in(&netns)?;
+        let links = pod.links()?;
+        let by_device = links.iter().find(|link| link.pci == Some(record.device));
+        // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have
+        // the name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the
+        // VF's too.
+        let macs = [Some(record.netdev.mac), record.change.mac];
+        let by_name = || {
+            links.iter().find(|link| {
+                link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)
+            })
+        };
+        Ok(by_device.or_else(by_name).cloned().map(|link| Place::Pod(link, pod)))
     }
-    let netns = match Netns::open(netns) {
-        Err(e) if e.is_gone() => return Ok(None),
-        netns => netns?,
-    };
-    let mut pod = RouteSocket::open_in(&netns)?;
-    let links = pod.links()?;
-    let by_device = links.iter().find(|link| link.pci == Some(device));
-    // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have the
-    // name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the VF's too.
-    let macs = [Some(record.netdev.mac), record.change.mac];
-    let by_name = || {
-        links.iter().find(|link| {
-            link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)
-        })
-    };
-    Ok(by_device.or_else(by_name).cloned().map(|link| Place::Pod(link, pod)))
 }
 
 /// Whether this is how a VF refuses a MAC whose PF does not listen to it (igbvf): the PF was reset while the

@@ -10,7 +10,7 @@ use linkspan_linux::{
 };
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
-use super::place::{LookError, Place, is_deaf, look};
+use super::place::{LookError, Place, Search, is_deaf};
 use super::{Pf, SriovError, VfRecord};
 
 /// How long a VF may take to come back from a namespace that has gone: the kernel takes namespaces apart in
@@ -85,7 +85,7 @@ pub fn restore(
     }
     // Neither waits for the other's success: what can be restored is.
     let settings = restore_settings(sysfs, host, record);
-    let restored = restore_netdev(sysfs, host, record, interface, netns);
+    let restored = restore_netdev(host, &Search { sysfs, record, interface, netns });
     if let Some(pf) = settings? {
         let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
         host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
@@ -122,50 +122,35 @@ fn restore_settings(
 }
 
 /// Restores the netdev, wherever it is. A VF that was bound to another driver in the meantime has none.
-fn restore_netdev(
-    sysfs: &Sysfs,
-    host: &mut RouteSocket,
-    record: &VfRecord,
-    interface: &IfName,
-    netns: &Path,
-) -> Result<Restored, RestoreError> {
-    let Some(place) = find(sysfs, host, record, interface, netns)? else {
-        return Ok(Restored::Whole);
-    };
-    match bring_home(host, record, place) {
+fn restore_netdev(host: &mut RouteSocket, search: &Search) -> Result<Restored, RestoreError> {
+    let Some(place) = find(host, search)? else { return Ok(Restored::Whole) };
+    match bring_home(host, search.record, place) {
         Err(RestoreError::Return { source, .. }) if is_deaf(&source) => {}
         brought => return brought,
     }
     // The kernel may have moved it before it set the MAC or not, that depends on its version.
-    if let Some(mut place) = find(sysfs, host, record, interface, netns)? {
-        place.set_mac_awake(host, record.netdev.mac)?;
+    if let Some(mut place) = find(host, search)? {
+        place.set_mac_awake(host, search.record.netdev.mac)?;
     }
-    match find(sysfs, host, record, interface, netns)? {
-        Some(place) => bring_home(host, record, place),
+    match find(host, search)? {
+        Some(place) => bring_home(host, search.record, place),
         None => Ok(Restored::Whole),
     }
 }
 
 /// The netdev, waiting for the kernel to return it if its namespace is being taken apart; none if the VF's
 /// driver makes none.
-fn find(
-    sysfs: &Sysfs,
-    host: &mut RouteSocket,
-    record: &VfRecord,
-    interface: &IfName,
-    netns: &Path,
-) -> Result<Option<Place>, RestoreError> {
-    if let Some(place) = look(sysfs, host, record, interface, netns)? {
+fn find(host: &mut RouteSocket, search: &Search) -> Result<Option<Place>, RestoreError> {
+    if let Some(place) = search.look(host)? {
         return Ok(Some(place));
     }
-    if has_no_netdev(sysfs, record.device)? {
+    let device = search.record.device;
+    if has_no_netdev(search.sysfs, device)? {
         return Ok(None);
     }
     let events = LinkEvents::subscribe()?;
-    let place = events.wait_for(RETURN_BOUND, || {
-        look(sysfs, host, record, interface, netns).map_err(RestoreError::from)
-    })?;
-    place.map(Some).ok_or(RestoreError::Lost { device: record.device })
+    let place = events.wait_for(RETURN_BOUND, || search.look(host).map_err(RestoreError::from))?;
+    place.map(Some).ok_or(RestoreError::Lost { device })
 }
 
 fn has_no_netdev(sysfs: &Sysfs, device: PciAddress) -> Result<bool, RestoreError> {

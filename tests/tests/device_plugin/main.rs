@@ -1,0 +1,92 @@
+//! The device plugin, the real program, against a stand-in for the kubelet and a made sysfs tree.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod configured;
+mod offered;
+mod registered;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use linkspan_tests::daemon::Daemon;
+use linkspan_tests::kubelet::{Kubelet, State};
+use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Far more than anything here takes.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A node with two PFs of four VFs each, a kubelet, and the plugin.
+struct Node {
+    plugin: Daemon,
+    kubelet: Kubelet,
+    tree: SysfsTree,
+    directory: TempDir,
+}
+
+fn pfs() -> [Pf; 2] {
+    let second = Pf { numa_node: 1, ..Pf::igb("0000:81:00.0", "ens2") };
+    [Pf { numa_node: 0, ..Pf::igb("0000:01:00.0", "ens1") }, second]
+}
+
+impl Node {
+    /// Starts a node with these resources.
+    fn start(resources: Value) -> Self {
+        Self::start_with(resources, &[])
+    }
+
+    fn start_with(resources: Value, flags: &[&str]) -> Self {
+        let (directory, tree) = (tempfile::tempdir().unwrap(), SysfsTree::new());
+        for pf in pfs() {
+            tree.add_pf(&pf);
+            tree.set_num_vfs(&pf, 4);
+        }
+        let kubelet = Kubelet::start(&directory.path().join("kubelet"));
+        let config = directory.path().join("config.json");
+        let mut list = json!({});
+        list["resourceList"] = resources;
+        fs::write(&config, list.to_string()).unwrap();
+        let dev = directory.path().join("dev");
+        fs::create_dir_all(dev.join("vfio")).unwrap();
+        let mut all = vec![
+            "--sysfs-root",
+            tree.root().to_str().unwrap(),
+            "--dev-root",
+            dev.to_str().unwrap(),
+        ];
+        all.extend(flags);
+        let plugin = Daemon::device_plugin(kubelet.directory(), &config, &all);
+        Self { plugin, kubelet, tree, directory }
+    }
+
+    fn wait(&self, what: &str, condition: impl FnMut(&State) -> bool) -> State {
+        self.kubelet.wait_for(what, BOUND, condition)
+    }
+
+    fn wait_for_devices(&self, resource: &str, count: usize) -> State {
+        let what = format!("{count} devices of {resource}");
+        self.wait(&what, |state| state.allocatable(resource).len() == count)
+    }
+
+    /// Waits until the plugin is heard again after it has registered `registrations` times.
+    fn wait_for_return(&self, resource: &str, registrations: u32) {
+        self.wait(&format!("{resource} registered {registrations} times"), |state| {
+            let known = &state.resources[resource];
+            known.registrations >= registrations && known.streaming
+        });
+    }
+
+    fn make_node(&self, path: &str) {
+        fs::write(self.directory.path().join("dev").join(path), "").unwrap();
+    }
+
+    fn socket(&self, directory: &str, name: &str) -> PathBuf {
+        self.kubelet.directory().join(directory).join(name)
+    }
+}
+
+fn fast() -> Value {
+    json!([{"resourceName": "fast", "selectors": {"pfNames": ["ens1"]}}])
+}
