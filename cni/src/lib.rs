@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod attach;
+pub mod check;
 pub mod detach;
 pub mod ipam;
 pub mod journal;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, detach};
+use crate::{attach, check, detach};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
@@ -48,11 +48,7 @@ fn serve(node: &Node, call: Call) -> Result<Option<Value>, CniError> {
         Call::Gc { valid, network } => detach::gc(node, &network, &valid).map(|()| None),
         // ADD needs nothing but the kernel and the node's files.
         Call::Status { .. } => Ok(None),
-        Call::Check { .. } => Err(CniError::new(
-            Code::InvalidEnvironment,
-            "CNI_COMMAND is CHECK, which linkspan does not do yet",
-            "Set \"disableCheck\": true in the network's configuration list",
-        )),
+        Call::Check { netns, attachment } => check::check(node, &netns, &attachment).map(|()| None),
         Call::Version { asked } => Ok(Some(version_reply(&asked))),
     }
 }

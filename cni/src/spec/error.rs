@@ -40,6 +40,8 @@ pub enum Code {
     NoSuchDevice = 103,
     /// The address that was asked for belongs to another attachment; the message names it.
     AddressHeld = 104,
+    /// CHECK: the attachment is not as ADD has left it.
+    NotAsAttached = 105,
 }
 
 impl Code {
@@ -123,6 +125,7 @@ mod tests {
             (Code::RangeExhausted, 102),
             (Code::NoSuchDevice, 103),
             (Code::AddressHeld, 104),
+            (Code::NotAsAttached, 105),
         ];
         for (code, number) in table {
             assert_eq!(code.number(), number);

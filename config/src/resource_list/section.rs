@@ -28,7 +28,9 @@ impl<'a> Fields<'a> {
             if !is_in(to_come, key) {
                 let error = Invalid::new(self.path_of(key), Some(value), "no such key");
                 return Err(match near_miss(key, known) {
-                    Some(meant) => error.advise(format!("Did you mean `{meant}`?")),
+                    Some(meant) => {
+                        error.advise(format!("Write `{meant}` if that is what `{key}` means"))
+                    }
                     None => error.advise(format!("The keys known here are {}", known.join(", "))),
                 });
             }

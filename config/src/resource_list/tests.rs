@@ -135,7 +135,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     let (message, advice) =
         refused(json!({"resourceName": "fast", "selectors": {"pfName": ["ens1"]}}));
     assert_eq!(message, r#"`resourceList[0].selectors.pfName` is ["ens1"], expected no such key"#);
-    assert_eq!(advice, "Did you mean `pfNames`?");
+    assert_eq!(advice, "Write `pfNames` if that is what `pfName` means");
     let (_, advice) = refused(json!({"resourceName": "fast", "colour": "red", "selectors": {}}));
     assert!(advice.starts_with("The keys known here are resourceName, "), "{advice}");
 }

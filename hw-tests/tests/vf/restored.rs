@@ -19,6 +19,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         other_names_and_the_link_s_state_come_back,
         a_vf_gets_and_returns_its_mac_after_its_pf_was_reset,
         all_vfs_come_and_go_at_once,
+        check_tells_what_differs,
         gc_removes_what_is_not_valid,
     ]
 }
@@ -170,6 +171,38 @@ fn a_vf_gets_and_returns_its_mac_after_its_pf_was_reset() {
     network.add(&pod, "net1");
     pod.delete();
     reset();
+    network.del(&pod, "net1");
+    assert_eq!(show(&pf), before);
+}
+
+fn check_tells_what_differs() {
+    let pf = BedPf::nth(1);
+    let before = show(&pf);
+    let network = network(&pf.vfs[2].to_string());
+    let pod = Pod::new("check", "pod");
+    let check = || {
+        let netns = pod.netns();
+        let reply = network.call(
+            "CHECK",
+            &[
+                ("CNI_CONTAINERID", pod.name()),
+                ("CNI_NETNS", &netns.to_string_lossy()),
+                ("CNI_IFNAME", "net1"),
+            ],
+        );
+        assert_eq!(reply.success, reply.code().is_none(), "{reply:#?}");
+        reply.code().map(|code| (code, reply.msg().to_owned()))
+    };
+    let differs = |what: &str| Some((105, what.to_owned()));
+    let missing = "there is no interface net1 of container check-pod on network restored";
+    assert_eq!(check(), differs(missing));
+    network.add(&pod, "net1");
+    assert_eq!(check(), None);
+    pod.run("ip", &["link", "set", "net1", "down"]);
+    assert_eq!(check(), differs("net1 is down, expected it up"));
+    pod.run("ip", &["link", "set", "net1", "name", "other"]);
+    assert_eq!(check(), differs("the pod has no interface net1"));
+    // DEL finds it under any name.
     network.del(&pod, "net1");
     assert_eq!(show(&pf), before);
 }
