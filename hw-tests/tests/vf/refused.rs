@@ -13,6 +13,7 @@ use crate::host_local;
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Pfs(1)];
         what_is_no_vf_is_refused,
+        bad_input_changes_nothing_on_the_node,
         a_vf_that_a_living_pod_holds_is_refused,
         what_the_driver_refuses_is_told_in_the_kernel_s_words,
         a_rate_is_refused_while_the_pf_has_no_link,
@@ -53,6 +54,52 @@ fn what_is_no_vf_is_refused() {
             pf.address
         ),
     );
+}
+
+/// The exact words are in `bad_input` of tests/; here it is a VF that is there, and a pod that lives.
+fn bad_input_changes_nothing_on_the_node() {
+    let pf = BedPf::nth(0);
+    let pod = Pod::new("bad", "pod");
+    let data = tempfile::tempdir().unwrap();
+    let network = Network::new("bad", json!({ "deviceID": pf.vfs[0].to_string() }));
+    let host_bits =
+        json!({ "type": "host-local", "dataDir": data.path(), "subnet": "10.0.0.5/24" });
+    let table = [
+        (network.with("deviceID", json!(null)), 7),
+        (network.with("deviceID", "ens1v0"), 7),
+        (network.with("vlan", 4095), 7),
+        (network.with("vlanQoS", 3), 7),
+        (network.with("mac", "02:00:00:00:00"), 7),
+        (network.with("min_tx_rate", 200).with("max_tx_rate", 100), 7),
+        (network.with("ipam", host_bits), 7),
+        (network.with("cniVersion", "9.9.9"), 1),
+    ];
+    let netns = pod.netns();
+    let add = |container: &str, stdin: &str| {
+        let netns = netns.to_string_lossy();
+        let environment =
+            [("CNI_CONTAINERID", container), ("CNI_NETNS", &netns), ("CNI_IFNAME", "net1")];
+        network.call_with("ADD", &environment, stdin).code()
+    };
+    let node = || (show(&pf), files("/run/linkspan/attachments"), files(data.path()));
+    let links = || pod.run("ip", &["-o", "link", "show"]).lines().count();
+    let before = (node(), links());
+    for (bad, code) in table {
+        assert_eq!(add(pod.name(), &bad.config.to_string()), Some(code), "{}", bad.config);
+        assert_eq!((node(), links()), before, "{}", bad.config);
+    }
+    assert_eq!(add(pod.name(), "{\"cniVersion\": oops}"), Some(6), "malformed JSON");
+    assert_eq!(add("../../etc", &network.config.to_string()), Some(4), "a path as container ID");
+    assert_eq!((node(), links()), before);
+}
+
+/// The names in a folder; none where there is no folder.
+fn files(folder: impl AsRef<std::path::Path>) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn a_vf_that_a_living_pod_holds_is_refused() {

@@ -20,6 +20,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_vf_gets_and_returns_its_mac_after_its_pf_was_reset,
         all_vfs_come_and_go_at_once,
         check_tells_what_differs,
+        a_vf_out_of_reach_keeps_its_vlan_until_it_is_back,
         gc_removes_what_is_not_valid,
     ]
 }
@@ -171,6 +172,26 @@ fn a_vf_gets_and_returns_its_mac_after_its_pf_was_reset() {
     network.add(&pod, "net1");
     pod.delete();
     reset();
+    network.del(&pod, "net1");
+    assert_eq!(show(&pf), before);
+}
+
+/// Someone in the pod has moved it on. DEL waits for it in vain, and must not open the untagged network to it.
+fn a_vf_out_of_reach_keeps_its_vlan_until_it_is_back() {
+    let pf = BedPf::nth(1);
+    let before = show(&pf);
+    let network = network(&pf.vfs[5].to_string());
+    let [pod, elsewhere] = ["pod", "elsewhere"].map(|name| Pod::new("astray", name));
+    network.add(&pod, "net1");
+    pod.run("ip", &["link", "set", "net1", "netns", elsewhere.name()]);
+    let reply = network.try_del(&pod, "net1");
+    let vf = pf.vfs[5];
+    assert_eq!(
+        (reply.code(), reply.msg().to_owned()),
+        (Some(11), format!("VF {vf} is neither in the host's namespace nor in the pod's"))
+    );
+    assert_eq!(show_vf(&pf, 5).on_pf["vlan_list"], json!([{ "vlan": 100, "qos": 3 }]));
+    elsewhere.delete();
     network.del(&pod, "net1");
     assert_eq!(show(&pf), before);
 }

@@ -79,6 +79,15 @@ pub(super) fn is_deaf(refusal: &NetlinkError) -> bool {
 }
 
 impl Place {
+    /// Sets the VF down if it is in the pod.
+    pub(super) fn set_pod_down(&mut self) -> Result<(), NetlinkError> {
+        match self {
+            Self::Pod(link, pod) if link.up => pod
+                .change_link(link.index, &LinkChange { up: Some(false), ..LinkChange::default() }),
+            Self::Pod(..) | Self::Host(_) => Ok(()),
+        }
+    }
+
     /// Sets a VF's MAC while it is up: as it comes up its driver makes itself known to the PF anew. It is
     /// down again when this returns.
     pub(super) fn set_mac_awake(

@@ -68,7 +68,7 @@ pub enum RestoreError {
     Wait(#[from] io::Error),
 }
 
-/// Restores a VF: the PF's settings, then its netdev's namespace, name, MAC, MTU, other names and state.
+/// Restores a VF: it goes down, then the PF's settings, then its netdev's namespace, name, MAC, MTU, other names and state.
 ///
 /// `interface` is the name that it was given in the pod, whose namespace is (or was) at `netns`. It may be
 /// called any number of times, and after an ADD that was stopped anywhere.
@@ -83,9 +83,20 @@ pub fn restore(
     if !function.exists() {
         return Ok(Restored::NoDevice);
     }
-    // Neither waits for the other's success: what can be restored is.
+    let search = Search { sysfs, record, interface, netns };
+    // A VF that can't be found keeps its VLAN, and one that can is down before it loses it: whoever still has
+    // it would be on the untagged network.
+    let mut place = find(host, &search)?;
+    if let Some(place) = &mut place {
+        place.set_pod_down()?;
+    }
+    // From here on neither waits for the other's success: what can be restored is.
     let settings = restore_settings(sysfs, host, record);
-    let restored = restore_netdev(host, &Search { sysfs, record, interface, netns });
+    let restored = match place {
+        Some(place) => restore_netdev(host, &search, place),
+        // A VF that was bound to another driver in the meantime has none.
+        None => Ok(Restored::Whole),
+    };
     if let Some(pf) = settings? {
         let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
         host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
@@ -121,9 +132,12 @@ fn restore_settings(
     Ok(mac_comes_last.then_some(pf))
 }
 
-/// Restores the netdev, wherever it is. A VF that was bound to another driver in the meantime has none.
-fn restore_netdev(host: &mut RouteSocket, search: &Search) -> Result<Restored, RestoreError> {
-    let Some(place) = find(host, search)? else { return Ok(Restored::Whole) };
+/// Restores the netdev from where it is.
+fn restore_netdev(
+    host: &mut RouteSocket,
+    search: &Search,
+    place: Place,
+) -> Result<Restored, RestoreError> {
     match bring_home(host, search.record, place) {
         Err(RestoreError::Return { source, .. }) if is_deaf(&source) => {}
         brought => return brought,
