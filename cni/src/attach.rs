@@ -20,7 +20,9 @@ use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 /// the process is killed, the journal still has all that DEL needs.
 pub fn add(node: &Node, netns_path: &Path, attachment: &Attachment) -> Result<AddResult, CniError> {
     let conf = NetConf::parse(&attachment.network.config, &attachment.args.runtime_inputs())?;
-    let KindConf::Sriov(sriov) = &conf.kind;
+    let KindConf::Sriov(sriov) = &conf.kind else {
+        return Err(CniError::new(Code::UnsupportedField, "this kind is not there yet", ""));
+    };
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let netns = open_pod(netns_path)?;
 

@@ -1,5 +1,6 @@
 //! The configuration of one network, as a runtime hands it to the plugin on standard input.
 
+mod child;
 mod host_local;
 mod ipam;
 mod range;
@@ -12,6 +13,10 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+pub use child::{
+    IpvlanConf, MacChoice, MacvlanConf, MacvlanSharing, MacvtapConf, MacvtapSource, ParentConf,
+    ParentLink,
+};
 pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
 pub use range::AddressRange;
@@ -48,6 +53,12 @@ pub struct NetConf {
 pub enum KindConf {
     /// A virtual function, moved into the pod.
     Sriov(SriovConf),
+    /// A macvlan child of a host link.
+    Macvlan(MacvlanConf),
+    /// An ipvlan child of a host link.
+    Ipvlan(IpvlanConf),
+    /// A macvtap child of a host link, for a virtual machine.
+    Macvtap(MacvtapConf),
 }
 
 /// How much is logged; each level includes those before it.
@@ -214,7 +225,7 @@ mod tests {
         assert_eq!(conf.device_info_file, Some(PathBuf::from("/run/x")));
         assert_eq!(conf.log_level, LogLevel::Debug);
         assert_eq!(conf.prev_result, Some(json!({"cniVersion": "1.1.0"})));
-        let KindConf::Sriov(sriov) = conf.kind;
+        let KindConf::Sriov(sriov) = conf.kind else { panic!("another kind") };
         assert_eq!(sriov.mac.unwrap().to_string(), "02:00:00:00:00:01");
     }
 
