@@ -1,10 +1,10 @@
 //! `CNI_ARGS`: what the user or the runtime asks for one attachment, as `KEY=VALUE;KEY=VALUE`.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
-use ipnet::IpNet;
 use linkspan_config::near_miss;
-use linkspan_config::net_conf::RuntimeInputs;
+use linkspan_config::net_conf::{RequestedIp, RuntimeInputs};
 use linkspan_types::MacAddr;
 
 use super::call_error::CallError;
@@ -14,8 +14,10 @@ use super::call_error::CallError;
 pub struct CniArgs {
     /// `MAC`, one that an interface can have.
     pub mac: Option<MacAddr>,
-    /// `IP`: one or more addresses, joined by commas; a prefix length is left out.
-    pub ips: Vec<IpAddr>,
+    /// `IP`: one or more addresses, joined by commas.
+    pub ips: Vec<RequestedIp>,
+    /// `GATEWAY`: the same without prefix lengths.
+    pub gateways: Vec<IpAddr>,
     /// `K8S_POD_NAMESPACE`.
     pub pod_namespace: Option<String>,
     /// `K8S_POD_NAME`.
@@ -48,11 +50,10 @@ impl CniArgs {
             match key {
                 "MAC" => args.mac = Some(parse_mac(value)?),
                 "IP" => args.ips = parse_ips(value)?,
+                "GATEWAY" => args.gateways = parse_gateways(value)?,
                 "IgnoreUnknown" => ignore_unknown = parse_bool(value)?,
                 "K8S_POD_NAMESPACE" => args.pod_namespace = Some(value.to_owned()),
                 "K8S_POD_NAME" => args.pod_name = Some(value.to_owned()),
-                // `GATEWAY` belongs to the static addresses of other plugins in the chain.
-                "GATEWAY" => {}
                 _ if key.starts_with("K8S_POD_") => {}
                 _ => unknown = unknown.or(Some(key)),
             }
@@ -66,7 +67,7 @@ impl CniArgs {
     /// The part that decides what a configuration comes to.
     #[must_use]
     pub fn runtime_inputs(&self) -> RuntimeInputs {
-        RuntimeInputs { mac: self.mac, ips: self.ips.clone() }
+        RuntimeInputs { mac: self.mac, ips: self.ips.clone(), gateways: self.gateways.clone() }
     }
 }
 
@@ -99,17 +100,21 @@ fn parse_mac(value: &str) -> Result<MacAddr, CallError> {
     mac.ok_or_else(|| invalid("CNI_ARGS MAC", value, expected, ""))
 }
 
-fn parse_ips(value: &str) -> Result<Vec<IpAddr>, CallError> {
-    let one = |text: &str| {
-        let address = match text.parse::<IpNet>() {
-            Ok(net) => net.addr(),
-            Err(_) => text.parse().ok()?,
-        };
-        Some(address.to_canonical())
-    };
+fn parse_ips(value: &str) -> Result<Vec<RequestedIp>, CallError> {
     let expected = "IP addresses joined by ',', each with or without a prefix length";
-    let all = value.split(',').filter(|text| !text.is_empty()).map(|text| one(text.trim()));
-    all.collect::<Option<_>>().ok_or_else(|| invalid("CNI_ARGS IP", value, expected, ""))
+    parse_all(value).ok_or_else(|| invalid("CNI_ARGS IP", value, expected, ""))
+}
+
+fn parse_gateways(value: &str) -> Result<Vec<IpAddr>, CallError> {
+    let expected = "IP addresses joined by ',', without prefix lengths";
+    let all: Option<Vec<IpAddr>> = parse_all(value);
+    let all = all.ok_or_else(|| invalid("CNI_ARGS GATEWAY", value, expected, ""))?;
+    Ok(all.iter().map(IpAddr::to_canonical).collect())
+}
+
+/// The parts between the commas; nothing if one of them makes no sense.
+fn parse_all<T: FromStr>(value: &str) -> Option<Vec<T>> {
+    value.split(',').filter(|text| !text.is_empty()).map(|text| text.trim().parse().ok()).collect()
 }
 
 fn parse_bool(value: &str) -> Result<bool, CallError> {
@@ -129,15 +134,16 @@ mod tests {
     fn what_runtimes_pass_is_taken() {
         let multus = "IgnoreUnknown=true;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod;\
                       K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=1-2;MAC=02:00:00:00:00:0A;\
-                      IP=10.1.2.3/24,fd00::3;NEW=x=y";
+                      IP=10.1.2.3/24,fd00::3;GATEWAY=10.1.2.1, fd00::1;NEW=x=y";
         let args = CniArgs {
             mac: "02:00:00:00:00:0a".parse().ok(),
-            ips: vec!["10.1.2.3".parse().unwrap(), "fd00::3".parse().unwrap()],
+            ips: vec!["10.1.2.3/24".parse().unwrap(), "fd00::3".parse().unwrap()],
+            gateways: vec!["10.1.2.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             pod_namespace: Some("ns".to_owned()),
             pod_name: Some("pod".to_owned()),
         };
         assert_eq!(CniArgs::parse(multus).unwrap(), args);
-        for text in ["", ";", "GATEWAY=10.1.2.1", "K8S_POD_ANYTHING=1", "a=b;IgnoreUnknown=1"] {
+        for text in ["", ";", "IP=;GATEWAY=", "K8S_POD_ANYTHING=1", "a=b;IgnoreUnknown=1"] {
             assert_eq!(CniArgs::parse(text).unwrap(), CniArgs::default(), "{text:?}");
         }
     }
@@ -161,6 +167,12 @@ mod tests {
                 "IP=10.1.2",
                 "CNI_ARGS IP is \"10.1.2\", expected IP addresses joined by ',', each with or \
                  without a prefix length"
+                    .to_owned(),
+            ),
+            (
+                "GATEWAY=10.1.2.1/24",
+                "CNI_ARGS GATEWAY is \"10.1.2.1/24\", expected IP addresses joined by ',', without \
+                 prefix lengths"
                     .to_owned(),
             ),
             (

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::range::{AddressRange, RangeError};
 use super::route::{Route, parse_address, parse_routes};
-use super::runtime::RuntimeInputs;
+use super::runtime::{RequestedIp, RuntimeInputs};
 use crate::Invalid;
 use crate::fields::Fields;
 
@@ -213,30 +213,22 @@ fn requests(
 ) -> Result<Vec<Request>, Invalid> {
     let key = "CNI_ARGS IP".to_owned();
     let mut all: Vec<Request> =
-        inputs.ips.iter().map(|&address| Request { key: key.clone(), address }).collect();
+        inputs.ips.iter().map(|ip| Request { key: key.clone(), address: ip.address() }).collect();
     let empty = Map::new();
     let args = Fields::unchecked(root.object("args")?.unwrap_or(&empty), "args");
     let cni = Fields::unchecked(args.object("cni")?.unwrap_or(&empty), "args.cni");
     for fields in [&cni, runtime] {
         for (i, item) in fields.list("ips", "a list of addresses in quotes")?.iter().enumerate() {
             let key = format!("{}[{i}]", fields.path_of("ips"));
-            let Some(address) = item.as_str().and_then(address_of) else {
+            let Some(ip) = item.as_str().and_then(|text| text.parse::<RequestedIp>().ok()) else {
                 let expected = "an IP address in quotes, with or without a prefix length";
                 return Err(Invalid::new(key, Some(item), expected));
             };
-            all.push(Request { key, address });
+            // The prefix length that counts is the subnet's.
+            all.push(Request { key, address: ip.address() });
         }
     }
     Ok(all)
-}
-
-/// The address of `10.1.2.3` or `10.1.2.3/24`: the prefix length that counts is the subnet's.
-fn address_of(text: &str) -> Option<IpAddr> {
-    let address = match text.parse::<IpNet>() {
-        Ok(net) => net.addr(),
-        Err(_) => text.parse().ok()?,
-    };
-    Some(address.to_canonical())
 }
 
 fn place_requests(sets: &mut [RangeSet], requests: &[Request]) -> Result<(), Invalid> {

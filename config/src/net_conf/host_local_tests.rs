@@ -69,6 +69,7 @@ fn each_request_finds_its_set() {
         (json!({}), vec![v4, v6]),
     ];
     for (root, ips) in table {
+        let ips = ips.into_iter().map(RequestedIp::Address).collect();
         let inputs = RuntimeInputs { ips, ..Default::default() };
         let conf = parse_with(ipam.clone(), root, &inputs).unwrap();
         let requested: Vec<_> = conf.sets.iter().map(|set| set.requested).collect();

@@ -21,7 +21,7 @@ pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
 pub use range::AddressRange;
 pub use route::{Dns, Route};
-pub use runtime::RuntimeInputs;
+pub use runtime::{RequestedIp, RuntimeInputs};
 pub use sriov::SriovConf;
 
 use crate::fields::Fields;
