@@ -12,6 +12,8 @@ use super::call_error::CallError;
 /// What `CNI_ARGS` asks for, each value checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CniArgs {
+    /// The variable's text, for other plugins.
+    pub text: String,
     /// `MAC`, one that an interface can have.
     pub mac: Option<MacAddr>,
     /// `IP`: one or more addresses, joined by commas.
@@ -22,6 +24,8 @@ pub struct CniArgs {
     pub pod_namespace: Option<String>,
     /// `K8S_POD_NAME`.
     pub pod_name: Option<String>,
+    /// `K8S_POD_UID`.
+    pub pod_uid: Option<String>,
 }
 
 const NAME: &str = "CNI_ARGS";
@@ -40,7 +44,7 @@ impl CniArgs {
     /// Reads the variable's text; empty is no argument. A key that is not known is an error unless
     /// `IgnoreUnknown` is `1` or `true`, as in the reference plugins.
     pub fn parse(text: &str) -> Result<Self, CallError> {
-        let mut args = Self::default();
+        let mut args = Self { text: text.to_owned(), ..Self::default() };
         let mut ignore_unknown = false;
         let mut unknown = None;
         for pair in text.split(';').filter(|pair| !pair.is_empty()) {
@@ -54,6 +58,7 @@ impl CniArgs {
                 "IgnoreUnknown" => ignore_unknown = parse_bool(value)?,
                 "K8S_POD_NAMESPACE" => args.pod_namespace = Some(value.to_owned()),
                 "K8S_POD_NAME" => args.pod_name = Some(value.to_owned()),
+                "K8S_POD_UID" => args.pod_uid = Some(value.to_owned()),
                 _ if key.starts_with("K8S_POD_") => {}
                 _ => unknown = unknown.or(Some(key)),
             }
@@ -136,15 +141,18 @@ mod tests {
                       K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=1-2;MAC=02:00:00:00:00:0A;\
                       IP=10.1.2.3/24,fd00::3;GATEWAY=10.1.2.1, fd00::1;NEW=x=y";
         let args = CniArgs {
+            text: multus.to_owned(),
             mac: "02:00:00:00:00:0a".parse().ok(),
             ips: vec!["10.1.2.3/24".parse().unwrap(), "fd00::3".parse().unwrap()],
             gateways: vec!["10.1.2.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             pod_namespace: Some("ns".to_owned()),
             pod_name: Some("pod".to_owned()),
+            pod_uid: Some("1-2".to_owned()),
         };
         assert_eq!(CniArgs::parse(multus).unwrap(), args);
         for text in ["", ";", "IP=;GATEWAY=", "K8S_POD_ANYTHING=1", "a=b;IgnoreUnknown=1"] {
-            assert_eq!(CniArgs::parse(text).unwrap(), CniArgs::default(), "{text:?}");
+            let nothing = CniArgs { text: text.to_owned(), ..CniArgs::default() };
+            assert_eq!(CniArgs::parse(text).unwrap(), nothing);
         }
     }
 

@@ -71,7 +71,7 @@ pub struct Network {
 pub struct Attachment {
     /// Which interface of which pod.
     pub id: AttachmentId,
-    /// `CNI_ARGS`; empty for DEL where it makes no sense, because ADD has refused it.
+    /// `CNI_ARGS`; nothing but its text for DEL where it makes no sense, because ADD has refused it.
     pub args: CniArgs,
     /// The network.
     pub network: Network,
@@ -111,7 +111,7 @@ impl Call {
             }
             "DEL" => {
                 env.require("DEL", &[CONTAINER_ID, IF_NAME, PATH])?;
-                let (netns, args) = (env.netns()?, env.args().unwrap_or_default());
+                let (netns, args) = (env.netns()?, env.args_if_sound());
                 let attachment = env.attachment(args, stdin, "DEL", Version::V0_3_0)?;
                 Ok(Self::Del { netns, attachment })
             }
@@ -200,6 +200,11 @@ impl<F: Fn(&str) -> Option<OsString>> Environment<F> {
         CniArgs::parse(&self.text(ARGS)?.unwrap_or_default())
     }
 
+    fn args_if_sound(&self) -> CniArgs {
+        let text = self.text(ARGS).ok().flatten().unwrap_or_default();
+        CniArgs::parse(&text).unwrap_or_else(|_| CniArgs { text, ..CniArgs::default() })
+    }
+
     fn attachment(
         &self,
         args: CniArgs,
@@ -269,12 +274,17 @@ fn asked_version(stdin: impl Read) -> Result<String, CallError> {
 
 /// The attachments that GC is to leave alone. `null` means none, as it does to the reference
 /// library; a missing key is an error, because it would free all there are.
+///
+/// The spec's text has one name for the key and its example another (containernetworking/cni#1101), and
+/// libcni sets both.
 fn valid_attachments(config: &Map<String, Value>) -> Result<Vec<AttachmentId>, CallError> {
     let invalid = |found: String| CallError::ValidAttachments {
         found,
         expected: "a list of {\"containerID\": ..., \"ifname\": ...}",
     };
-    let items = match config.get("cni.dev/valid-attachments") {
+    let list =
+        config.get("cni.dev/valid-attachments").or_else(|| config.get("cni.dev/attachments"));
+    let items = match list {
         Some(Value::Array(items)) => items.as_slice(),
         Some(Value::Null) => &[],
         Some(_) => return Err(invalid("no list".to_owned())),

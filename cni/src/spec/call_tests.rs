@@ -42,7 +42,7 @@ fn id(container: &str, interface: &str) -> AttachmentId {
 
 #[test]
 fn add_del_and_check_name_an_attachment() {
-    let args = CniArgs { pod_name: Some("p".to_owned()), ..CniArgs::default() };
+    let args = CniArgs::parse("K8S_POD_NAME=p").unwrap();
     let attachment = Attachment { id: id("abc", "net1"), args, network: network() };
     let netns = PathBuf::from("/run/netns/x");
     let args = ("CNI_ARGS", "K8S_POD_NAME=p");
@@ -64,7 +64,11 @@ fn add_del_and_check_name_an_attachment() {
 fn del_is_not_stopped_by_arguments_that_add_refused() {
     let args = ("CNI_ARGS", "MAC=nonsense");
     assert!(read(&[args], CONFIG).is_err());
-    assert!(read(&[args, ("CNI_COMMAND", "DEL")], CONFIG).is_ok());
+    let Ok(Call::Del { attachment, .. }) = read(&[args, ("CNI_COMMAND", "DEL")], CONFIG) else {
+        panic!("DEL was refused");
+    };
+    // Another IPAM plugin may make more of it.
+    assert_eq!(attachment.args, CniArgs { text: args.1.to_owned(), ..CniArgs::default() });
 }
 
 #[test]
@@ -74,11 +78,12 @@ fn status_and_gc_name_a_network() {
     assert_eq!(status, Ok(Call::Status { network: network() }));
 
     let gc = [&bare[..], &[("CNI_COMMAND", "GC")]].concat();
-    let with = |valid: Value| {
+    let with_key = |key: &str, valid: Value| {
         let mut config = network().config;
-        config.insert("cni.dev/valid-attachments".to_owned(), valid);
-        Value::Object(config).to_string()
+        config.insert(key.to_owned(), valid);
+        config
     };
+    let with = |valid| Value::Object(with_key("cni.dev/valid-attachments", valid)).to_string();
     let valid = |text: &str| match read(&gc, text) {
         Ok(Call::Gc { valid, .. }) => Ok(valid),
         Ok(other) => panic!("{other:?}"),
@@ -87,6 +92,11 @@ fn status_and_gc_name_a_network() {
     let kept = with(json!([{"containerID": "a", "ifname": "net1"}]));
     assert_eq!(valid(&kept), Ok(vec![id("a", "net1")]));
     assert_eq!(valid(&with(json!(null))), Ok(vec![]));
+    let mut other =
+        with_key("cni.dev/attachments", json!([{"containerID": "b", "ifname": "net1"}]));
+    assert_eq!(valid(&Value::Object(other.clone()).to_string()), Ok(vec![id("b", "net1")]));
+    other.insert("cni.dev/valid-attachments".to_owned(), json!([]));
+    assert_eq!(valid(&Value::Object(other).to_string()), Ok(vec![]), "the spec's own key counts");
     let message = |found: &str| {
         let expected = "expected a list of {\"containerID\": ..., \"ifname\": ...}";
         Err((7, format!("`cni.dev/valid-attachments` is {found}, {expected}")))

@@ -12,5 +12,5 @@ pub use args::CniArgs;
 pub use call::{Attachment, AttachmentId, Call, Network};
 pub use call_error::CallError;
 pub use error::{CniError, Code};
-pub use result::{AddResult, Interface, IpConfig, ResultError};
+pub use result::{AddResult, Interface, IpConfig, PrevResultError, ResultError};
 pub use version::{UnsupportedVersion, Version, version_reply};

@@ -8,6 +8,7 @@ use linkspan_types::MacAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::error::{CniError, Code};
 use super::version::{UnsupportedVersion, Version};
 
 /// What ADD has made (CNI 1.1.0, section 5). From an IPAM plugin it has no interfaces.
@@ -72,6 +73,27 @@ pub enum ResultError {
     },
 }
 
+/// A `prevResult` that can't be handed on.
+#[derive(Debug, thiserror::Error)]
+#[error("`prevResult` is not what a plugin returns")]
+pub struct PrevResultError(#[source] ResultError);
+
+impl From<PrevResultError> for CniError {
+    fn from(error: PrevResultError) -> Self {
+        let (code, advice) = match error.0 {
+            ResultError::Version(_) => (
+                Code::IncompatibleVersion,
+                "Give the plugins of the chain one `cniVersion`; a runtime does it by itself for a list",
+            ),
+            ResultError::Shape(_) | ResultError::Interface { .. } => (
+                Code::Decode,
+                "It comes from the plugin before this one in the chain: see what that one returns",
+            ),
+        };
+        Self::caused_by(code, &error, advice)
+    }
+}
+
 impl AddResult {
     /// The result as JSON, without what the version has no place for.
     #[must_use]
@@ -87,12 +109,47 @@ impl AddResult {
         serde_json::to_value(wire).unwrap_or_default()
     }
 
+    /// What a plugin of a chain returns (section 5, "ADD Success"): all that the plugins before it have
+    /// made, and behind that what it has made itself. Its own DNS takes the place of theirs.
+    #[must_use]
+    pub fn of_chain(prev: Option<Self>, own: Self) -> Self {
+        let Some(mut all) = prev else { return own };
+        let before = all.interfaces.len();
+        all.interfaces.extend(own.interfaces);
+        all.ips.extend(
+            own.ips
+                .into_iter()
+                .map(|ip| IpConfig { interface: ip.interface.map(|index| before + index), ..ip }),
+        );
+        all.routes.extend(own.routes);
+        if !own.dns.is_empty() {
+            all.dns = own.dns;
+        }
+        all
+    }
+
     /// Reads a result of any version that is spoken here; where it names none, it is the caller's.
     pub fn parse(value: &Value) -> Result<Self, ResultError> {
-        if let Some(object) = value.as_object().filter(|o| o.contains_key("cniVersion")) {
-            Version::of(object)?;
+        Self::checked(read(value)?)
+    }
+
+    /// Reads `prevResult`: what the plugins before this one in the chain have made.
+    pub fn parse_prev(value: &Value) -> Result<Self, PrevResultError> {
+        Self::parse(value).map_err(PrevResultError)
+    }
+
+    /// Reads the result of an IPAM plugin, which knows of no interfaces (section 5, "Delegated plugins (IPAM)"): what it says of
+    /// them all the same is left out.
+    pub fn parse_ipam(value: &Value) -> Result<Self, ResultError> {
+        let mut wire = read(value)?;
+        wire.interfaces.clear();
+        for ip in &mut wire.ips {
+            ip.interface = None;
         }
-        let wire = WireResult::deserialize(value).map_err(ResultError::Shape)?;
+        Self::checked(wire)
+    }
+
+    fn checked(wire: WireResult) -> Result<Self, ResultError> {
         let count = wire.interfaces.len();
         for (ip, config) in wire.ips.iter().enumerate() {
             if let Some(interface) = config.interface.filter(|&i| i >= count) {
@@ -108,16 +165,38 @@ impl AddResult {
     }
 }
 
+fn read(value: &Value) -> Result<WireResult, ResultError> {
+    let value = without_unset(value);
+    if let Some(object) = value.as_object().filter(|object| object.contains_key("cniVersion")) {
+        Version::of(object)?;
+    }
+    WireResult::deserialize(value).map_err(ResultError::Shape)
+}
+
+/// Go programs write what was never set as `null` or as an empty text: a key with such a value is as good as
+/// none.
+fn without_unset(value: &Value) -> Value {
+    let is_set = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    match value {
+        Value::Object(map) => {
+            let set = map.iter().filter(|(_, value)| is_set(value));
+            set.map(|(key, value)| (key.clone(), without_unset(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_unset).collect(),
+        other => other.clone(),
+    }
+}
+
 /// The object on the wire, all versions' keys together.
 #[derive(Serialize, Deserialize)]
 struct WireResult {
     #[serde(rename = "cniVersion", skip_serializing_if = "Option::is_none")]
     cni_version: Option<String>,
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     interfaces: Vec<WireInterface>,
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ips: Vec<WireIp>,
-    #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     routes: Vec<WireRoute>,
     #[serde(default, skip_serializing_if = "Dns::is_empty")]
     dns: Dns,
@@ -127,25 +206,15 @@ struct WireResult {
 struct WireInterface {
     #[serde(default)]
     name: String,
-    #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<MacAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtu: Option<u32>,
-    #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sandbox: Option<String>,
-    #[serde(
-        rename = "socketPath",
-        default,
-        deserialize_with = "empty_is_none",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "socketPath", skip_serializing_if = "Option::is_none")]
     socket_path: Option<String>,
-    #[serde(
-        rename = "pciID",
-        default,
-        deserialize_with = "empty_is_none",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "pciID", skip_serializing_if = "Option::is_none")]
     pci_id: Option<String>,
 }
 
@@ -154,7 +223,7 @@ struct WireIp {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     address: IpNet,
-    #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<usize>,
@@ -163,7 +232,7 @@ struct WireIp {
 #[derive(Serialize, Deserialize)]
 struct WireRoute {
     dst: IpNet,
-    #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     gw: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtu: Option<u32>,
@@ -175,25 +244,6 @@ struct WireRoute {
     table: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<u8>,
-}
-
-/// Go programs write a list that was never filled as `null`.
-fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// Go programs write a text that was never set as an empty one.
-fn empty_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
-    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
 }
 
 impl Interface {

@@ -103,14 +103,67 @@ fn what_is_empty_is_left_out() {
 }
 
 #[test]
-fn go_writes_what_was_never_set_as_empty() {
+fn what_was_never_set_may_be_null_or_empty() {
     let from_go = json!({
-        "interfaces": [{"name": "eth0", "mac": "", "sandbox": "", "unknown": 1}],
-        "ips": [{"version": "4", "address": "10.1.2.3/24", "gateway": ""}],
+        "cniVersion": "",
+        "interfaces": [{"name": "eth0", "mac": "", "mtu": null, "sandbox": "", "unknown": 1}],
+        "ips": [{"version": "4", "address": "10.1.2.3/24", "gateway": "", "interface": null}],
+        "routes": [{"dst": "0.0.0.0/0", "gw": null, "priority": null}],
+        "dns": {"nameservers": null, "domain": "", "search": [], "options": null},
     });
-    let result = AddResult::parse(&from_go).unwrap();
-    assert_eq!((result.interfaces[0].mac, &result.interfaces[0].sandbox), (None, &None));
-    assert_eq!(result.ips[0].gateway, None);
+    let plain = json!({
+        "interfaces": [{"name": "eth0"}],
+        "ips": [{"address": "10.1.2.3/24"}],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    });
+    assert_eq!(AddResult::parse(&from_go).unwrap(), AddResult::parse(&plain).unwrap());
+    let nothing = json!({"interfaces": null, "ips": null, "routes": null, "dns": null});
+    assert_eq!(AddResult::parse(&nothing).unwrap(), AddResult::default());
+}
+
+#[test]
+fn an_ipam_plugin_knows_of_no_interfaces() {
+    let mut ipam = full();
+    ipam.interfaces.clear();
+    ipam.ips[0].interface = None;
+    assert_eq!(AddResult::parse_ipam(&full().to_json(Version::V1_1_0)).unwrap(), ipam);
+    // An index into nothing is no reason to refuse the address.
+    let indexed = json!({"ips": [{"address": "10.1.2.3/24", "interface": 0}]});
+    assert!(AddResult::parse(&indexed).is_err());
+    assert_eq!(AddResult::parse_ipam(&indexed).unwrap().ips.len(), 1);
+}
+
+#[test]
+fn what_a_chain_has_made_comes_first() {
+    let interface = |name: &str| Interface { name: name.to_owned(), ..Interface::default() };
+    let ip = |text: &str, interface| IpConfig {
+        address: text.parse().unwrap(),
+        gateway: None,
+        interface,
+    };
+    let dns = |server: &str| Dns { nameservers: vec![server.to_owned()], ..Dns::default() };
+    let prev = AddResult {
+        interfaces: vec![interface("cni0"), interface("eth0")],
+        ips: vec![ip("10.1.2.3/24", Some(1))],
+        routes: full().routes,
+        dns: dns("10.1.2.1"),
+    };
+    let own = AddResult {
+        interfaces: vec![interface("net1")],
+        ips: vec![ip("10.2.2.3/24", Some(0)), ip("10.3.2.3/24", None)],
+        routes: vec![],
+        dns: Dns::default(),
+    };
+    let all = AddResult::of_chain(Some(prev.clone()), own.clone());
+    let names: Vec<&str> = all.interfaces.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(names, ["cni0", "eth0", "net1"]);
+    let indices: Vec<_> = all.ips.iter().map(|ip| ip.interface).collect();
+    assert_eq!(indices, [Some(1), Some(2), None]);
+    assert_eq!((&all.routes, &all.dns), (&prev.routes, &prev.dns), "as no other DNS is set");
+
+    let own = AddResult { dns: dns("10.2.2.1"), ..own };
+    assert_eq!(AddResult::of_chain(Some(prev), own.clone()).dns, own.dns);
+    assert_eq!(AddResult::of_chain(None, own.clone()), own);
 }
 
 #[test]
@@ -135,6 +188,21 @@ fn what_is_refused() {
     );
     assert_eq!(chain(json!({"ips": [{}]})), shape("missing field `address`"));
     assert_eq!(chain(json!([1])).0, "it is no result of the CNI spec");
+}
+
+#[test]
+fn a_prev_result_that_is_refused_is_named() {
+    let refused = |value: Value| CniError::from(AddResult::parse_prev(&value).unwrap_err());
+    let old = refused(json!({"cniVersion": "0.2.0", "ip4": {"ip": "10.1.2.3/24"}}));
+    assert_eq!(old.code, Code::IncompatibleVersion);
+    assert_eq!(
+        old.msg,
+        "`prevResult` is not what a plugin returns: `cniVersion` is \"0.2.0\", expected one of 0.3.0, \
+         0.3.1, 0.4.0, 1.0.0, 1.1.0"
+    );
+    let wrong = refused(json!({"ips": [{"address": "10.1.2.3/24", "interface": 1}]}));
+    assert_eq!(wrong.code, Code::Decode);
+    assert!(wrong.msg.ends_with("ips[0].interface is 1, expected one of the 0 interfaces"));
 }
 
 fn any_net() -> impl Strategy<Value = IpNet> {
@@ -202,6 +270,34 @@ proptest! {
     fn what_1_1_0_writes_is_read_back(result in any_result()) {
         let json = result.to_json(Version::V1_1_0);
         prop_assert_eq!(AddResult::parse(&json).unwrap(), result);
+    }
+
+    #[test]
+    fn a_version_carries_all_that_it_has_a_place_for(result in any_result()) {
+        for version in Version::ALL.into_iter().filter(|version| *version < Version::V1_1_0) {
+            let mut carried = result.clone();
+            for interface in &mut carried.interfaces {
+                (interface.mtu, interface.socket_path, interface.pci_id) = (None, None, None);
+            }
+            for route in &mut carried.routes {
+                let Route { dst, gw, .. } = *route;
+                let (mtu, advmss, priority, table, scope) = (None, None, None, None, None);
+                *route = Route { dst, gw, mtu, advmss, priority, table, scope };
+            }
+            prop_assert_eq!(AddResult::parse(&result.to_json(version)).unwrap(), carried);
+        }
+    }
+
+    #[test]
+    fn in_a_chain_each_address_keeps_its_interface(prev in any_result(), own in any_result()) {
+        let of = |result: &AddResult| -> Vec<_> {
+            let interface = |ip: &IpConfig| ip.interface.map(|i| result.interfaces[i].clone());
+            result.ips.iter().map(|ip| (ip.address, interface(ip))).collect()
+        };
+        let all = AddResult::of_chain(Some(prev.clone()), own.clone());
+        prop_assert_eq!(of(&all), [of(&prev), of(&own)].concat());
+        prop_assert_eq!(all.interfaces, [prev.interfaces, own.interfaces].concat());
+        prop_assert_eq!(all.routes, [prev.routes, own.routes].concat());
     }
 
     #[test]
