@@ -5,6 +5,7 @@
 
 mod address;
 mod announce;
+mod child;
 mod link;
 mod link_events;
 mod netlink;
@@ -14,7 +15,8 @@ pub mod sysctl;
 mod vf;
 
 pub use announce::announce;
-pub use link::{Link, LinkChange};
+pub use child::{NewKind, NewLink};
+pub use link::{Link, LinkChange, LinkKind};
 pub use link_events::LinkEvents;
 pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};

@@ -1,18 +1,25 @@
 //! Network links: what they are now, and the few messages that change them.
 
+mod kind;
+
 use std::os::fd::{AsFd, AsRawFd};
 
 use linkspan_types::{IfName, MacAddr, Mtu, PciAddress};
 use netlink_packet_core::{NLM_F_EXCL, Parseable};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage, Prop};
+use netlink_packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage, Prop,
+};
 use rtnetlink::LinkUnspec;
 
 use crate::netlink::{NetlinkError, RouteSocket};
 use crate::netns::Netns;
 
+pub use kind::LinkKind;
+
 /// A link as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Link {
     /// The number that names it within its namespace; it keeps it when it moves, unless the number is taken
     /// where it goes.
@@ -33,6 +40,19 @@ pub struct Link {
     pub pci: Option<PciAddress>,
     /// The index of the bond, bridge or VRF that it belongs to.
     pub controller: Option<u32>,
+    /// What it is.
+    pub kind: LinkKind,
+    /// The link that it rides on, by its index in that link's own namespace; of a veth, the other end.
+    pub parent: Option<u32>,
+    /// Whether the parent is in another namespace than the link.
+    pub parent_is_elsewhere: bool,
+    /// Whether it is an `InfiniBand` link: its hardware address has 20 bytes, and nothing rides on it that
+    /// expects Ethernet.
+    pub is_infiniband: bool,
+    /// Whether its administrator has asked for promiscuous mode, which is what a change of the flag sets and
+    /// undo. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
+    /// does not show here.
+    pub promiscuous: bool,
 }
 
 /// Changes to a link that go to the kernel as one message. It applies them one after the other, in an order
@@ -81,8 +101,7 @@ impl RouteSocket {
 
     /// Changes a link by one message; none is sent where nothing is to change.
     pub fn change_link(&mut self, index: u32, change: &LinkChange) -> Result<(), NetlinkError> {
-        let LinkChange { netns, mac, mtu, name, up } = change;
-        if netns.is_none() && mac.is_none() && mtu.is_none() && name.is_none() && up.is_none() {
+        if change.is_empty() {
             return Ok(());
         }
         let mut builder = LinkUnspec::new_with_index(index);
@@ -130,6 +149,11 @@ impl RouteSocket {
 }
 
 impl LinkChange<'_> {
+    fn is_empty(&self) -> bool {
+        let Self { netns, mac, mtu, name, up } = self;
+        netns.is_none() && mac.is_none() && mtu.is_none() && name.is_none() && up.is_none()
+    }
+
     fn describe(&self, index: u32) -> String {
         let mut parts = Vec::new();
         parts.extend(self.netns.map(|_| "another namespace".to_owned()));
@@ -158,6 +182,11 @@ impl Link {
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
             pci: None,
             controller: None,
+            kind: LinkKind::None,
+            parent: None,
+            parent_is_elsewhere: false,
+            is_infiniband: message.header.link_layer_type == LinkLayerType::Infiniband,
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
         };
         for attribute in &message.attributes {
             match attribute {
@@ -167,6 +196,9 @@ impl Link {
                 }
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Controller(index) => link.controller = Some(*index),
+                LinkAttribute::LinkInfo(info) => link.kind = LinkKind::from_info(info),
+                LinkAttribute::Link(index) => link.parent = Some(*index),
+                LinkAttribute::LinkNetNsId(_) => link.parent_is_elsewhere = true,
                 LinkAttribute::ParentDevName(device) => link.pci = device.parse().ok(),
                 LinkAttribute::PropList(properties) => {
                     link.alt_names.extend(properties.iter().filter_map(

@@ -2,6 +2,8 @@
 //! `ip`. Everything happens in namespaces of the test's own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod children;
+
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use linkspan_types::{IfName, MacAddr, Mtu};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    harness::main(cases![&[Need::Root];
+    let own = cases![&[Need::Root];
         a_link_moves_with_its_name_mac_and_mtu_in_one_message,
         other_names_come_and_go,
         addresses_and_routes_of_both_families_are_set,
@@ -22,7 +24,8 @@ fn main() -> ExitCode {
         an_event_ends_the_wait_and_so_does_the_bound,
         a_namespace_is_told_from_what_is_left_of_one,
         no_namespace_is_kept_open,
-    ])
+    ];
+    harness::main(own.into_iter().chain(children::cases()))
 }
 
 /// A pod with one end of a veth pair in it, and a socket there.
