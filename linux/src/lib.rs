@@ -10,6 +10,7 @@ mod link;
 mod link_events;
 mod netlink;
 mod netns;
+mod random;
 mod route;
 pub mod sysctl;
 mod vf;
@@ -20,6 +21,7 @@ pub use link::{Link, LinkChange, LinkKind};
 pub use link_events::LinkEvents;
 pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};
+pub use random::{random_below, random_mac};
 pub use route::Route;
 pub use vf::{SetVfError, VfChange, VfSettings};
 

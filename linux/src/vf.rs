@@ -93,6 +93,17 @@ impl VfChange {
         rest.is_empty()
     }
 
+    /// Each setting that is not as this changes it to: what it is, and what was expected.
+    ///
+    /// The MAC is compared as the others are.
+    #[must_use]
+    pub fn differences(&self, now: &VfSettings) -> Vec<(String, String)> {
+        let wanted =
+            Self { mac: self.mac.filter(|mac| *mac != now.mac), ..self.clone().against(now) };
+        let texts = |change: &Self| change.attributes(0).into_iter().map(|(text, _)| text);
+        texts(&wanted.undo(now)).zip(texts(&wanted)).collect()
+    }
+
     /// The change that brings back what this one changes, given how it was before.
     #[must_use]
     pub fn undo(&self, before: &VfSettings) -> Self {
@@ -217,6 +228,16 @@ impl RouteSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_difference_says_what_is_and_what_was_expected() {
+        let now =
+            VfSettings { spoof_check: Some(true), trust: Some(true), ..VfSettings::default() };
+        let change =
+            VfChange { spoof_check: Some(false), trust: Some(true), ..VfChange::default() };
+        let expected = [("`spoofchk` on".to_owned(), "`spoofchk` off".to_owned())];
+        assert_eq!(change.differences(&now), expected);
+    }
 
     #[test]
     fn undo_touches_what_the_change_touched_and_nothing_else() {
