@@ -8,47 +8,69 @@ use super::version::Version;
 
 /// The kind of an error: 1 to 99 are the spec's (section 5, "Error"), from 100 up they are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
 pub enum Code {
     /// The configuration's `cniVersion` is not spoken here, or is too old for the verb.
-    IncompatibleVersion = 1,
+    IncompatibleVersion,
     /// A key of the configuration is not supported; the message names it.
-    UnsupportedField = 2,
+    UnsupportedField,
     /// The container is not known or does not exist; DEL need not be tried again.
-    UnknownContainer = 3,
+    UnknownContainer,
     /// A variable of the environment is missing or wrong; the message names it.
-    InvalidEnvironment = 4,
+    InvalidEnvironment,
     /// A file or a socket failed.
-    Io = 5,
+    Io,
     /// What came in is not the JSON it should be.
-    Decode = 6,
+    Decode,
     /// The configuration says something that can't be.
-    InvalidConfig = 7,
+    InvalidConfig,
     /// It may work if the runtime tries again.
-    TryAgain = 11,
+    TryAgain,
     /// STATUS: no attachment can be made now.
-    NotAvailable = 50,
+    NotAvailable,
     /// STATUS: no attachment can be made now, and those there are may be cut off.
-    LimitedConnectivity = 51,
+    LimitedConnectivity,
     /// The kernel refused a change; the message has its words.
-    KernelRefused = 100,
+    KernelRefused,
     /// The device belongs to another attachment; the message names it.
-    DeviceHeld = 101,
+    DeviceHeld,
     /// Every address of a set of ranges is taken.
-    RangeExhausted = 102,
+    RangeExhausted,
     /// The device is not there, or is no virtual function.
-    NoSuchDevice = 103,
+    NoSuchDevice,
     /// The address that was asked for belongs to another attachment; the message names it.
-    AddressHeld = 104,
+    AddressHeld,
     /// CHECK: the attachment is not as ADD has left it.
-    NotAsAttached = 105,
+    NotAsAttached,
+    /// Another plugin failed, and did not say why as the spec has it.
+    DelegateFailed,
+    /// What another plugin has given as its code. From 100 up, each plugin has its own.
+    Foreign(u32),
 }
 
 impl Code {
     /// The number in the JSON object.
     #[must_use]
     pub fn number(self) -> u32 {
-        self as u32
+        match self {
+            Self::IncompatibleVersion => 1,
+            Self::UnsupportedField => 2,
+            Self::UnknownContainer => 3,
+            Self::InvalidEnvironment => 4,
+            Self::Io => 5,
+            Self::Decode => 6,
+            Self::InvalidConfig => 7,
+            Self::TryAgain => 11,
+            Self::NotAvailable => 50,
+            Self::LimitedConnectivity => 51,
+            Self::KernelRefused => 100,
+            Self::DeviceHeld => 101,
+            Self::RangeExhausted => 102,
+            Self::NoSuchDevice => 103,
+            Self::AddressHeld => 104,
+            Self::NotAsAttached => 105,
+            Self::DelegateFailed => 106,
+            Self::Foreign(number) => number,
+        }
     }
 }
 
@@ -126,6 +148,8 @@ mod tests {
             (Code::NoSuchDevice, 103),
             (Code::AddressHeld, 104),
             (Code::NotAsAttached, 105),
+            (Code::DelegateFailed, 106),
+            (Code::Foreign(999), 999),
         ];
         for (code, number) in table {
             assert_eq!(code.number(), number);
