@@ -2,6 +2,7 @@
 //! matches in any case, and `null` or an empty text is a key that is not there.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use linkspan_types::ParseError;
 use serde_json::{Map, Value};
@@ -23,19 +24,39 @@ impl<'a> Fields<'a> {
         path: impl Into<String>,
         known: &[&str],
     ) -> Result<Self, Invalid> {
-        let fields = Self { map, path: path.into() };
-        for (key, value) in map {
-            if let Some(meant) = near_miss(key, known) {
-                return Err(Invalid::new(fields.path_of(key), Some(value), "a key that is known")
-                    .advise(format!("Write `{meant}` if that is what `{key}` means")));
-            }
-        }
+        let fields = Self::unchecked(map, path);
+        fields.refuse_near_misses(known)?;
         Ok(fields)
+    }
+
+    /// An error for the first key that is nearly one of `known`.
+    pub(crate) fn refuse_near_misses(&self, known: &[&str]) -> Result<(), Invalid> {
+        self.entries().try_for_each(|(key, value)| self.refuse_near_miss(key, value, known))
+    }
+
+    /// An error if a key is nearly one of `known`.
+    pub(crate) fn refuse_near_miss(
+        &self,
+        key: &str,
+        value: &Value,
+        known: &[&str],
+    ) -> Result<(), Invalid> {
+        match near_miss(key, known) {
+            None => Ok(()),
+            Some(meant) => Err(Invalid::new(self.path_of(key), Some(value), "a key that is known")
+                .advise(format!("Write `{meant}` if that is what `{key}` means"))),
+        }
     }
 
     /// An object whose unknown keys are not looked at, because a program wrote it.
     pub(crate) fn unchecked(map: &'a Map<String, Value>, path: impl Into<String>) -> Self {
         Self { map, path: path.into() }
+    }
+
+    /// The object that stands at `path`, if it is one; its unknown keys are not looked at.
+    pub(crate) fn of(path: &str, value: &'a Value, expected: &str) -> Result<Self, Invalid> {
+        let map = value.as_object().ok_or_else(|| Invalid::new(path, Some(value), expected))?;
+        Ok(Self::unchecked(map, path))
     }
 
     /// All keys with their values, as they are written.
@@ -53,6 +74,11 @@ impl<'a> Fields<'a> {
         let any_case =
             || self.map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
         self.map.get(key).or_else(any_case).filter(|value| !value.is_null())
+    }
+
+    /// Whether a key says something; `false`, `0`, an empty text and an empty list don't.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| !says_nothing(value))
     }
 
     /// The error that a key is not what was expected.
@@ -96,6 +122,18 @@ impl<'a> Fields<'a> {
         Err(if quoted { invalid.advise("Write the number without quotes") } else { invalid })
     }
 
+    /// A truth value; false where it is missing.
+    pub(crate) fn boolean(&self, key: &str) -> Result<bool, Invalid> {
+        match self.get(key) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(Value::String(text)) if text == "true" || text == "false" => Err(self
+                .invalid(key, "true or false")
+                .advise(format!("Write {text} without quotes"))),
+            Some(_) => Err(self.invalid(key, "true or false")),
+        }
+    }
+
     /// An absolute path without `..`.
     pub(crate) fn absolute_path(&self, key: &str) -> Result<Option<std::path::PathBuf>, Invalid> {
         const EXPECTED: &str = "an absolute path without \"..\"";
@@ -118,6 +156,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An object inside this one, empty where there is none; its unknown keys are not looked at.
+    pub(crate) fn inside(&self, key: &str) -> Result<Self, Invalid> {
+        static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        let map = self.object(key)?.unwrap_or(&EMPTY);
+        Ok(Self::unchecked(map, self.path_of(key)))
+    }
+
     /// A list; empty where there is none.
     pub(crate) fn list(&self, key: &str, expected: &str) -> Result<&'a [Value], Invalid> {
         match self.get(key) {
@@ -127,11 +172,47 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A list of objects; empty where there is none.
+    pub(crate) fn sections(&self, key: &str, expected: &str) -> Result<Vec<Self>, Invalid> {
+        let items = self.list(key, expected)?.iter().enumerate();
+        let path = |index| format!("{}[{index}]", self.path_of(key));
+        items.map(|(index, item)| Self::of(&path(index), item, "an object")).collect()
+    }
+
+    /// A list of texts, each of which stands for a `T`; empty where there is none.
+    pub(crate) fn each<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Invalid> {
+        let items = self.list(key, &format!("a list, each entry {expected}"))?.iter().enumerate();
+        items
+            .map(|(index, item)| {
+                item.as_str().and_then(&parse).ok_or_else(|| {
+                    Invalid::new(format!("{}[{index}]", self.path_of(key)), Some(item), expected)
+                })
+            })
+            .collect()
+    }
+
     /// A list of texts; empty where there is none.
     pub(crate) fn texts(&self, key: &str, expected: &str) -> Result<Vec<String>, Invalid> {
         let one = |item: &Value| item.as_str().map(str::to_owned);
         let texts: Option<Vec<String>> = self.list(key, expected)?.iter().map(one).collect();
         texts.ok_or_else(|| self.invalid(key, expected))
+    }
+}
+
+/// Whether a value is the same as none, as to the field's Go programs: `null`, `false`, `0`, `""`, `[]`.
+pub(crate) fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(_) => false,
     }
 }
 

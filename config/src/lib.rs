@@ -9,4 +9,4 @@ pub mod resource_list;
 
 pub use fields::near_miss;
 pub use invalid::Invalid;
-pub use names::{ContainerId, NetworkName};
+pub use names::{ContainerId, NetworkName, PluginName, ResourceName};

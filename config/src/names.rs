@@ -1,4 +1,4 @@
-//! The two names that a runtime chooses and that become parts of file names.
+//! Names that come from outside: of pods, networks, plugins and resources.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,14 +17,54 @@ pub struct ContainerId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct NetworkName(String);
 
-fn is_file_name(text: &str) -> bool {
+/// The name of another plugin, which is that of its program: one part of a path, and not `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PluginName(String);
+
+/// The whole name of an extended resource, such as `linkspan.dev/fast`: a DNS name in lower case, a
+/// slash, and a name of 1 to 63 letters, digits, `-`, `_` and `.`, as Kubernetes demands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ResourceName(String);
+
+/// The rule of CNI 1.1.0 for names of networks and IDs of containers.
+fn is_cni_name(text: &str) -> bool {
     (1..=255).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-macro_rules! file_name {
-    ($type:ident, $expected:literal) => {
+fn is_program_name(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text != "."
+        && text != ".."
+        && !text.contains(|c: char| c == '/' || c.is_control())
+}
+
+fn is_resource_name(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let outer = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+        let inner = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let bytes = name.as_bytes();
+        name.len() <= 63 && bytes.iter().all(inner) && outer(bytes.first()) && outer(bytes.last())
+    };
+    text.split_once('/').is_some_and(|(domain, name)| is_dns_name(domain) && is_name(name))
+}
+
+/// Whether a text is a DNS name in lower case (RFC 1123, as Kubernetes reads it).
+pub(crate) fn is_dns_name(text: &str) -> bool {
+    let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let label = |label: &str| {
+        label.bytes().all(|b| b == b'-' || outer(Some(b)))
+            && outer(label.bytes().next())
+            && outer(label.bytes().last())
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+macro_rules! name {
+    ($type:ident, $is_valid:ident, $expected:literal) => {
         impl $type {
             /// What was expected where a text is no such name, as the end of a sentence.
             pub const EXPECTED: &str = $expected;
@@ -40,7 +80,7 @@ macro_rules! file_name {
             type Err = ParseError;
 
             fn from_str(text: &str) -> Result<Self, ParseError> {
-                if is_file_name(text) {
+                if $is_valid(text) {
                     return Ok(Self(text.to_owned()));
                 }
                 Err(ParseError { text: text.chars().take(64).collect(), expected: Self::EXPECTED })
@@ -69,14 +109,18 @@ macro_rules! file_name {
     };
 }
 
-file_name!(
+name!(
     ContainerId,
+    is_cni_name,
     "a container ID: letters, digits, '_', '.' and '-', the first a letter or a digit"
 );
-file_name!(
+name!(
     NetworkName,
+    is_cni_name,
     "a network name: letters, digits, '_', '.' and '-', the first a letter or a digit"
 );
+name!(PluginName, is_program_name, "the name of a plugin, without '/'");
+name!(ResourceName, is_resource_name, "an extended resource such as linkspan.dev/fast");
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +135,38 @@ mod tests {
         let long = "a".repeat(256);
         for text in ["", ".", "..", "-a", "_a", "a/b", "../a", "a b", "a\0", "ä", long.as_str()] {
             assert!(text.parse::<NetworkName>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_plugin_s_name_is_one_part_of_a_path() {
+        for text in ["whereabouts", "dhcp", "my plugin", "..."] {
+            assert!(text.parse::<PluginName>().is_ok(), "{text:?} was refused");
+        }
+        let long = "a".repeat(256);
+        for text in ["", ".", "..", "a/b", "/bin/sh", "a\0", "a\n", long.as_str()] {
+            assert!(text.parse::<PluginName>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_resource_has_a_domain_and_a_name() {
+        for text in ["linkspan.dev/fast", "intel.com/sriov_net_A", "a/b.c-d", "1.2/3"] {
+            assert!(text.parse::<ResourceName>().is_ok(), "{text:?} was refused");
+        }
+        let long = format!("linkspan.dev/{}", "a".repeat(64));
+        for text in [
+            "",
+            "fast",
+            "/fast",
+            "linkspan.dev/",
+            "Linkspan.dev/a",
+            "a..b/c",
+            "a/b/c",
+            "a/-b",
+            &long,
+        ] {
+            assert!(text.parse::<ResourceName>().is_err(), "{text:?} was taken");
         }
     }
 

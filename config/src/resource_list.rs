@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::Invalid;
 use crate::fields::Fields;
+use crate::names::is_dns_name;
 
 pub use functions::{Functions, Indices};
 
@@ -138,13 +139,7 @@ impl FromStr for ResourcePrefix {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let label = |label: &str| {
-            label.bytes().all(|b| b == b'-' || outer(Some(b)))
-                && outer(label.bytes().next())
-                && outer(label.bytes().last())
-        };
-        if text.len() <= 253 && text.split('.').all(label) {
+        if is_dns_name(text) {
             return Ok(Self(text.to_owned()));
         }
         let text = text.chars().take(64).collect();

@@ -1,11 +1,12 @@
 //! The `ipam` section: who gives an attachment its addresses.
 
-use serde_json::Map;
+use std::path::PathBuf;
 
 use super::host_local::HostLocalConf;
-use super::runtime::RuntimeInputs;
-use crate::Invalid;
-use crate::fields::Fields;
+use super::sources::Sources;
+use super::statics::StaticConf;
+use crate::fields::{Fields, says_nothing};
+use crate::{Invalid, PluginName};
 
 /// Who gives an attachment its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,35 +15,53 @@ pub enum IpamConf {
     None,
     /// Files on this node, as the reference plugin host-local keeps them.
     HostLocal(HostLocalConf),
+    /// The configuration and the runtime.
+    Static(StaticConf),
+    /// Another plugin, which reads the section itself.
+    Delegate(PluginName),
 }
 
-/// The type of the section; none where the attachment is to have no address.
-pub(super) fn ipam_type<'a>(root: &Fields<'a>) -> Result<Option<&'a str>, Invalid> {
-    match root.object("ipam")? {
-        None => Ok(None),
-        Some(ipam) => Fields::unchecked(ipam, "ipam").text("type", "the name of an IPAM plugin"),
-    }
-}
+/// Where the daemon of the reference plugin dhcp listens if `ipam.daemonSocketPath` names no place.
+const DHCP_SOCKET: &str = "/run/cni/dhcp.sock";
 
 impl IpamConf {
-    pub(super) fn parse(
-        root: &Fields<'_>,
-        runtime: &Fields<'_>,
-        inputs: &RuntimeInputs,
-    ) -> Result<Self, Invalid> {
-        let empty = Map::new();
-        let ipam = root.object("ipam")?.unwrap_or(&empty);
-        match ipam_type(root)? {
-            Some("host-local") => {
-                HostLocalConf::parse(ipam, root, runtime, inputs).map(Self::HostLocal)
+    pub(super) fn parse(sources: &Sources<'_>) -> Result<Self, Invalid> {
+        let ipam = sources.root.inside("ipam")?;
+        match ipam_type(&sources.root)? {
+            Some("host-local") => host_local(sources).map(Self::HostLocal),
+            Some("static") => StaticConf::parse(&ipam, sources).map(Self::Static),
+            Some(name) => {
+                let plugin = name.parse().map_err(|_| ipam.invalid("type", PluginName::EXPECTED));
+                plugin.map(Self::Delegate)
             }
-            Some(_) => Err(Fields::unchecked(ipam, "ipam")
-                .invalid("type", "\"host-local\"; no other is supported yet")
-                .advise("Use host-local, or leave `ipam` out for a link without addresses")),
-            None if ipam.is_empty() => Ok(Self::None),
-            None => Err(Fields::unchecked(ipam, "ipam")
+            None if ipam.entries().all(|(_, value)| says_nothing(value)) => Ok(Self::None),
+            None => Err(ipam
                 .invalid("type", "the name of an IPAM plugin, such as \"host-local\"")
                 .advise("Set `ipam.type`, or leave `ipam` out for a link without addresses")),
         }
     }
+
+    /// Whether it is the plugin dhcp, which can't give an address before there is a link.
+    #[must_use]
+    pub fn is_dhcp(&self) -> bool {
+        matches!(self, Self::Delegate(plugin) if plugin.as_str() == "dhcp")
+    }
+}
+
+pub(super) fn host_local(sources: &Sources<'_>) -> Result<HostLocalConf, Invalid> {
+    let Some(ipam) = sources.root.object("ipam")? else {
+        return Err(sources.root.invalid("ipam", "an object"));
+    };
+    HostLocalConf::parse(ipam, &sources.root, &sources.runtime, sources.inputs)
+}
+
+/// The type of the section; none where the attachment is to have no address.
+pub(super) fn ipam_type<'a>(root: &Fields<'a>) -> Result<Option<&'a str>, Invalid> {
+    root.inside("ipam")?.text("type", "the name of an IPAM plugin")
+}
+
+/// Where the daemon of the reference plugin dhcp listens.
+pub(super) fn dhcp_socket(root: &Fields<'_>) -> Result<PathBuf, Invalid> {
+    let named = root.inside("ipam")?.absolute_path("daemonSocketPath")?;
+    Ok(named.unwrap_or_else(|| PathBuf::from(DHCP_SOCKET)))
 }

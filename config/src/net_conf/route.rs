@@ -54,9 +54,10 @@ impl Dns {
         *self == Self::default()
     }
 
-    pub(super) fn parse(map: Option<&Map<String, Value>>) -> Result<Self, Invalid> {
-        let Some(map) = map else { return Ok(Self::default()) };
-        let fields = Fields::new(map, "dns", &["nameservers", "domain", "search", "options"])?;
+    /// The `dns` of the root, or of an `ipam` section.
+    pub(super) fn parse(place: &Fields<'_>) -> Result<Self, Invalid> {
+        let fields = place.inside("dns")?;
+        fields.refuse_near_misses(&["nameservers", "domain", "search", "options"])?;
         Ok(Self {
             nameservers: fields.texts("nameservers", "a list of addresses in quotes")?,
             domain: fields.text("domain", "a domain in quotes")?.map(str::to_owned),

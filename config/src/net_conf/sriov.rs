@@ -4,7 +4,9 @@ use linkspan_types::{
     LinkState, MacAddr, Mtu, PciAddress, VlanId, VlanPriority, VlanProtocol, VlanTag,
 };
 
-use super::runtime::RuntimeInputs;
+use super::mac;
+use super::sources::Sources;
+use super::trunk::{self, VlanRange};
 use crate::Invalid;
 use crate::fields::Fields;
 
@@ -19,6 +21,9 @@ pub struct SriovConf {
     pub mtu: Option<Mtu>,
     /// The VLAN tag that the PF puts on the VF's frames.
     pub vlan: Option<VlanTag>,
+    /// The VLANs that the VF may tag its own frames with, rising; at most 64 ranges, and none where
+    /// `vlan` is another than 0. An empty list changes nothing.
+    pub trunk: Vec<VlanRange>,
     /// Whether the PF drops frames with another source MAC than the VF's.
     pub spoof_check: Option<bool>,
     /// Whether the VF may do what the PF allows to a trusted one only.
@@ -31,73 +36,35 @@ pub struct SriovConf {
     pub max_tx_rate: Option<u32>,
 }
 
-pub(super) const KEYS: &[&str] = &[
-    "deviceID",
-    "pciBusID",
-    "vlan",
-    "vlanQoS",
-    "vlanProto",
-    "mac",
-    "mtu",
-    "spoofchk",
-    "trust",
-    "link_state",
-    "min_tx_rate",
-    "max_tx_rate",
-];
-
 impl SriovConf {
-    pub(super) fn parse(
-        fields: &Fields<'_>,
-        runtime: &Fields<'_>,
-        inputs: &RuntimeInputs,
-    ) -> Result<Self, Invalid> {
-        let (min_tx_rate, max_tx_rate) = parse_rates(fields)?;
+    pub(super) fn parse(sources: &Sources<'_>) -> Result<Self, Invalid> {
+        let root = &sources.root;
+        let (min_tx_rate, max_tx_rate) = parse_rates(root)?;
         Ok(Self {
-            device: parse_device(fields, runtime)?,
-            mac: parse_mac(fields, runtime, inputs)?,
-            mtu: fields.number::<u32, Mtu>("mtu", "an MTU from 68 to 65535")?,
-            vlan: parse_vlan(fields)?,
-            spoof_check: parse_switch(fields, "spoofchk")?,
-            trust: parse_switch(fields, "trust")?,
-            link_state: fields.parsed("link_state", "a link state: auto, enable or disable")?,
+            device: parse_device(sources)?,
+            mac: mac::fixed(sources)?,
+            mtu: sources.mtu()?,
+            vlan: parse_vlan(root)?,
+            trunk: trunk::parse(root)?,
+            spoof_check: parse_switch(root, "spoofchk")?,
+            trust: parse_switch(root, "trust")?,
+            link_state: root.parsed("link_state", "a link state: auto, enable or disable")?,
             min_tx_rate,
             max_tx_rate,
         })
     }
 }
 
-/// Multus writes the device into `deviceID` itself and, where the capability is declared, into
-/// `runtimeConfig.deviceID` too.
-fn parse_device(fields: &Fields<'_>, runtime: &Fields<'_>) -> Result<PciAddress, Invalid> {
+fn parse_device(sources: &Sources<'_>) -> Result<PciAddress, Invalid> {
     const EXPECTED: &str = "the PCI address of the VF, such as 0000:3b:02.1";
-    for place in [fields, runtime] {
-        if let Some(text) = place.text("deviceID", EXPECTED)? {
-            return text.parse().map_err(|_| place.invalid("deviceID", EXPECTED));
-        }
+    match sources.device(EXPECTED)? {
+        Some((place, text)) => text.parse().map_err(|_| place.invalid("deviceID", EXPECTED)),
+        None => Err(sources.root.invalid("deviceID", EXPECTED).advise(
+            "Multus fills it in from the resource that the pod asks for: see that the \
+             NetworkAttachmentDefinition's annotation k8s.v1.cni.cncf.io/resourceName names the \
+             resource in the pod's limits; without Multus, set deviceID here",
+        )),
     }
-    Err(fields.invalid("deviceID", EXPECTED).advise(
-        "Multus fills it in from the resource that the pod asks for: see that the \
-         NetworkAttachmentDefinition's annotation k8s.v1.cni.cncf.io/resourceName names the \
-         resource in the pod's limits; without Multus, set deviceID here",
-    ))
-}
-
-/// The runtime's MAC wins over that of `CNI_ARGS`, and both over the configuration's. All are
-/// checked, so that a wrong one is not found only when a better one is gone.
-fn parse_mac(
-    fields: &Fields<'_>,
-    runtime: &Fields<'_>,
-    inputs: &RuntimeInputs,
-) -> Result<Option<MacAddr>, Invalid> {
-    const EXPECTED: &str = "a MAC address such as 02:00:00:00:00:01";
-    const ASSIGNABLE: &str = "a MAC address that an interface can have: neither zero nor multicast";
-    let checked = |place: &Fields<'_>| match place.parsed::<MacAddr>("mac", EXPECTED)? {
-        Some(mac) if !mac.is_assignable() => Err(place.invalid("mac", ASSIGNABLE)),
-        mac => Ok(mac),
-    };
-    let configured = checked(fields)?;
-    Ok(checked(runtime)?.or(inputs.mac).or(configured))
 }
 
 fn parse_vlan(fields: &Fields<'_>) -> Result<Option<VlanTag>, Invalid> {
@@ -160,9 +127,8 @@ fn parse_rates(fields: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Invali
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net_conf::RuntimeInputs;
     use serde_json::{Map, Value, json};
-
-    const RUNTIME: &str = "runtimeConfig";
 
     fn map(value: Value) -> Map<String, Value> {
         serde_json::from_value(value).unwrap()
@@ -173,9 +139,9 @@ mod tests {
         runtime: Value,
         inputs: &RuntimeInputs,
     ) -> Result<SriovConf, Invalid> {
-        let (conf, runtime) = (map(conf), map(runtime));
-        let fields = Fields::new(&conf, "", KEYS)?;
-        SriovConf::parse(&fields, &Fields::unchecked(&runtime, RUNTIME), inputs)
+        let mut conf = map(conf);
+        conf.insert("runtimeConfig".to_owned(), runtime);
+        SriovConf::parse(&Sources::new(&conf, inputs)?)
     }
 
     /// A configuration with a device and these keys besides.
@@ -201,6 +167,7 @@ mod tests {
                 priority: VlanPriority::try_from(3).unwrap(),
                 protocol: VlanProtocol::Dot1Ad,
             }),
+            trunk: Vec::new(),
             spoof_check: Some(true),
             trust: Some(false),
             link_state: Some(LinkState::Enable),
@@ -291,7 +258,6 @@ mod tests {
                 json!({"max_tx_rate": -1}),
                 "`max_tx_rate` is -1, expected a rate in Mbit/s from 0 to 4294967295, 0 for none",
             ),
-            (json!({"spoofcheck": "on"}), "`spoofcheck` is \"on\", expected a key that is known"),
         ];
         for (keys, message) in table {
             assert_eq!(parse(keys).map_err(|e| e.to_string()), Err(message.to_owned()));

@@ -5,15 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::Invalid;
-use crate::fields::{Fields, near_miss};
+use crate::fields::{Fields, near_miss, says_nothing};
 
 impl<'a> Fields<'a> {
-    /// The object that stands at `path`, if it is one.
-    pub(super) fn of(path: &str, value: &'a Value, expected: &str) -> Result<Self, Invalid> {
-        let map = value.as_object().ok_or_else(|| Invalid::new(path, Some(value), expected))?;
-        Ok(Self::unchecked(map, path))
-    }
-
     /// An error for the first key that is neither known nor to come and that says something.
     pub(super) fn refuse_other_keys(
         &self,
@@ -59,43 +53,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A truth value; false where it is missing.
-    pub(super) fn boolean(&self, key: &str) -> Result<bool, Invalid> {
-        match self.get(key) {
-            None => Ok(false),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(_) => Err(self.invalid(key, "true or false")),
-        }
-    }
-
     /// An object.
     pub(super) fn section(&self, key: &str, expected: &str) -> Result<Option<Self>, Invalid> {
         let value = self.get(key);
         value.map(|value| Self::of(&self.path_of(key), value, expected)).transpose()
-    }
-
-    /// A list of objects; empty where it is missing.
-    pub(super) fn sections(&self, key: &str, expected: &str) -> Result<Vec<Self>, Invalid> {
-        let items = self.list(key, expected)?.iter().enumerate();
-        let path = |index| format!("{}[{index}]", self.path_of(key));
-        items.map(|(index, item)| Self::of(&path(index), item, "an object")).collect()
-    }
-
-    /// A list of texts, each of which stands for a `T`; empty where it is missing.
-    pub(super) fn each<T>(
-        &self,
-        key: &str,
-        expected: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>, Invalid> {
-        let items = self.list(key, &format!("a list, each entry {expected}"))?.iter().enumerate();
-        items
-            .map(|(index, item)| {
-                item.as_str().and_then(&parse).ok_or_else(|| {
-                    Invalid::new(format!("{}[{index}]", self.path_of(key)), Some(item), expected)
-                })
-            })
-            .collect()
     }
 
     /// An object of texts.
@@ -110,15 +71,5 @@ impl<'a> Fields<'a> {
             _ => Err(Invalid::new(section.path_of(key), Some(value), "a text")),
         };
         section.entries().map(text).collect()
-    }
-}
-
-/// Whether a value is the same as none: `false`, `""`, `[]`.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Bool(value) => !value,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
     }
 }

@@ -63,9 +63,9 @@ mod tests {
             "ipam": { "type": "host-local", "ranges": [ranges] },
         });
         let conf = serde_json::from_value(conf).unwrap();
-        match NetConf::parse(&conf, &RuntimeInputs::default()).unwrap().ipam {
+        match NetConf::parse(&conf, &RuntimeInputs::default(), None).unwrap().ipam {
             IpamConf::HostLocal(mut conf) => conf.sets.remove(0).ranges,
-            IpamConf::None => unreachable!("the configuration has an IPAM"),
+            _ => unreachable!("the configuration has host-local"),
         }
     }
 

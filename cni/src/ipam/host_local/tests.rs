@@ -82,9 +82,9 @@ fn parse(ipam: &Value, ips: &[&str]) -> HostLocalConf {
         "runtimeConfig": {"ips": ips},
     });
     let conf = serde_json::from_value(conf).unwrap();
-    match NetConf::parse(&conf, &RuntimeInputs::default()).unwrap().ipam {
+    match NetConf::parse(&conf, &RuntimeInputs::default(), None).unwrap().ipam {
         IpamConf::HostLocal(conf) => conf,
-        IpamConf::None => unreachable!("the configuration has an IPAM"),
+        _ => unreachable!("the configuration has host-local"),
     }
 }
 

@@ -1,0 +1,77 @@
+//! What matters where we are called as the IPAM plugin of another main plugin.
+
+use std::fmt;
+use std::str::FromStr;
+
+use linkspan_types::ParseError;
+use serde_json::{Map, Value};
+
+use super::ipam::{IpamConf, host_local};
+use super::parse_name;
+use super::runtime::RuntimeInputs;
+use super::sources::Sources;
+use super::statics::StaticConf;
+use crate::{Invalid, NetworkName};
+
+/// The names of IPAM plugins under which we may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IpamName {
+    /// `host-local`.
+    HostLocal,
+    /// `static`.
+    Static,
+}
+
+/// What one call under the name of an IPAM plugin is to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpamCall {
+    /// The network.
+    pub name: NetworkName,
+    /// The addresses; never [`IpamConf::None`] or [`IpamConf::Delegate`].
+    pub ipam: IpamConf,
+}
+
+impl IpamCall {
+    /// Checks the network's name and the section `ipam`. The rest, `type` too, is the other plugin's.
+    pub fn parse(
+        config: &Map<String, Value>,
+        inputs: &RuntimeInputs,
+        called_as: IpamName,
+    ) -> Result<Self, Invalid> {
+        let sources = Sources::new(config, inputs)?;
+        let name = parse_name(&sources.root)?;
+        let ipam = match called_as {
+            IpamName::HostLocal => IpamConf::HostLocal(host_local(&sources)?),
+            IpamName::Static if sources.root.get("ipam").is_none() => {
+                return Err(sources.root.invalid("ipam", "an object"));
+            }
+            IpamName::Static => {
+                IpamConf::Static(StaticConf::parse(&sources.root.inside("ipam")?, &sources)?)
+            }
+        };
+        Ok(Self { name, ipam })
+    }
+}
+
+impl FromStr for IpamName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        [Self::HostLocal, Self::Static]
+            .into_iter()
+            .find(|name| name.to_string() == text)
+            .ok_or_else(|| ParseError {
+                text: text.chars().take(64).collect(),
+                expected: "\"host-local\" or \"static\"",
+            })
+    }
+}
+
+impl fmt::Display for IpamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HostLocal => "host-local",
+            Self::Static => "static",
+        })
+    }
+}
