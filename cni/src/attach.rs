@@ -19,7 +19,7 @@ use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 /// What fails after the journal was written is undone before the error is returned. If even that fails, or
 /// the process is killed, the journal still has all that DEL needs.
 pub fn add(node: &Node, netns_path: &Path, attachment: &Attachment) -> Result<AddResult, CniError> {
-    let conf = NetConf::parse(&attachment.network.config, &attachment.args.runtime_inputs())?;
+    let conf = NetConf::parse(&attachment.network.config, &attachment.args.runtime_inputs(), None)?;
     let KindConf::Sriov(sriov) = &conf.kind else {
         return Err(CniError::new(Code::UnsupportedField, "this kind is not there yet", ""));
     };
@@ -114,7 +114,7 @@ fn make_free(
 
 fn addresses_folder(ipam: &IpamConf) -> Option<std::path::PathBuf> {
     match ipam {
-        IpamConf::None => None,
+        IpamConf::None | IpamConf::Static(_) | IpamConf::Delegate(_) => None,
         IpamConf::HostLocal(conf) => Some(conf.data_dir.clone()),
     }
 }

@@ -12,7 +12,7 @@ use crate::spec::{Attachment, CniError, Code};
 
 /// Checks one attachment; what differs is the error.
 pub fn check(node: &Node, netns: &Path, attachment: &Attachment) -> Result<(), CniError> {
-    let conf = TeardownConf::parse(&attachment.network.config)?;
+    let conf = TeardownConf::parse(&attachment.network.config, None)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let Some(record) = node.journal().find(&key)? else {
         return Err(differs(format!("there is no {key}")));

@@ -14,7 +14,7 @@ use crate::spec::{Attachment, AttachmentId, CniError, Code, Network};
 
 /// Undoes one attachment. One that is not there, or only in part, is no error.
 pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result<(), CniError> {
-    let conf = TeardownConf::parse(&attachment.network.config)?;
+    let conf = TeardownConf::parse(&attachment.network.config, None)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let journal = node.journal();
     journal.discard_drafts(&key)?;
@@ -41,7 +41,7 @@ pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result
 ///
 /// One that can't be undone does not keep the others; the errors come together at the end.
 pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), CniError> {
-    let name = TeardownConf::parse(&network.config)?.name;
+    let name = TeardownConf::parse(&network.config, None)?.name;
     let is_stale =
         |record: &Record| record.key.network == name && !valid.contains(&record.key.id());
     let mut host = RouteSocket::open()?;

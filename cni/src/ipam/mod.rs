@@ -7,7 +7,7 @@ use std::path::Path;
 use linkspan_config::NetworkName;
 use linkspan_config::net_conf::IpamConf;
 
-use crate::spec::{AddResult, AttachmentId, CniError};
+use crate::spec::{AddResult, AttachmentId, CniError, Code};
 
 /// Reserves what the configuration asks for, as an IPAM plugin's result: no interfaces.
 pub fn reserve(
@@ -18,6 +18,11 @@ pub fn reserve(
     match conf {
         IpamConf::None => Ok(AddResult::default()),
         IpamConf::HostLocal(conf) => Ok(host_local::reserve(conf, network, owner, &[])?),
+        IpamConf::Static(_) | IpamConf::Delegate(_) => Err(CniError::new(
+            Code::UnsupportedField,
+            "`ipam.type` is another than \"host-local\", and no other is there yet",
+            "",
+        )),
     }
 }
 
