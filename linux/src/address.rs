@@ -1,6 +1,6 @@
 //! IP addresses of links.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, Parseable};
@@ -10,21 +10,50 @@ use rtnetlink::AddressMessageBuilder;
 
 use crate::netlink::{NetlinkError, RouteSocket};
 
+/// An address of a link, and what the kernel has found out about it. Only of IPv6 addresses it finds out
+/// anything (duplicate address detection, RFC 4862, section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address, with the length of its prefix.
+    pub net: IpNet,
+    /// Whether the kernel is not through with looking for a duplicate, or has found one: nothing can be
+    /// sent from it, unless it is optimistic (RFC 4429).
+    pub tentative: bool,
+    /// Whether somebody else has it. It stays tentative then.
+    pub duplicate: bool,
+}
+
 impl RouteSocket {
     /// Gives a link an address. An IPv6 address is optimistic: it can be used at once, while the kernel
-    /// looks for a duplicate (RFC 4429), where the namespace's `optimistic_dad` allows it.
+    /// looks for a duplicate (RFC 4429). The kernel grants that only where `optimistic_dad` is set for the
+    /// link or its namespace (`inet6_rtm_newaddr` in `net/ipv6/addrconf.c`); otherwise the address can be
+    /// used after one to two seconds.
     pub fn add_address(&mut self, index: u32, address: IpNet) -> Result<(), NetlinkError> {
+        self.add(index, address, AddressFlags::Optimistic)
+    }
+
+    /// Gives a link an address that can be used at once, whatever the link's sysctls say: for a duplicate
+    /// of an IPv6 address nobody looks.
+    pub fn add_address_without_dad(
+        &mut self,
+        index: u32,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        self.add(index, address, AddressFlags::Nodad)
+    }
+
+    fn add(&mut self, index: u32, address: IpNet, v6: AddressFlags) -> Result<(), NetlinkError> {
         let mut message = match address {
-            IpNet::V4(net) => AddressMessageBuilder::<std::net::Ipv4Addr>::new()
+            IpNet::V4(net) => AddressMessageBuilder::<Ipv4Addr>::new()
                 .address(net.addr(), net.prefix_len())
                 .build(),
-            IpNet::V6(net) => AddressMessageBuilder::<std::net::Ipv6Addr>::new()
+            IpNet::V6(net) => AddressMessageBuilder::<Ipv6Addr>::new()
                 .address(net.addr(), net.prefix_len())
                 .build(),
         };
         message.header.index = index;
         if matches!(address, IpNet::V6(_)) {
-            message.attributes.push(AddressAttribute::Flags(AddressFlags::Optimistic));
+            message.attributes.push(AddressAttribute::Flags(v6));
         }
         self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL, || {
             format!("give link {index} the address {address}")
@@ -32,11 +61,12 @@ impl RouteSocket {
     }
 
     /// The addresses of a link.
-    pub fn addresses(&mut self, index: u32) -> Result<Vec<IpNet>, NetlinkError> {
+    pub fn addresses(&mut self, index: u32) -> Result<Vec<Address>, NetlinkError> {
         let action = || format!("list the addresses of link {index}");
-        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let mut request = AddressMessage::default();
+        request.header.index = index;
         let mut all = Vec::new();
-        for reply in self.dump(&request, action)? {
+        for reply in self.dump_some(&RouteNetlinkMessage::GetAddress(request), action)? {
             let message = AddressMessage::parse(reply.as_slice())
                 .map_err(|e| NetlinkError::garbled(&action(), e))?;
             if message.header.index == index {
@@ -47,15 +77,21 @@ impl RouteSocket {
     }
 }
 
-/// The link's own address: on a point-to-point link `IFA_ADDRESS` is the other end's.
-fn address_of(message: &AddressMessage) -> Option<IpNet> {
-    let find = |local: bool| {
-        message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Local(ip) if local => Some(*ip),
-            AddressAttribute::Address(ip) if !local => Some(*ip),
-            _ => None,
-        })
-    };
-    let ip: IpAddr = find(true).or_else(|| find(false))?;
-    IpNet::new(ip, message.header.prefix_len).ok()
+fn address_of(message: &AddressMessage) -> Option<Address> {
+    let (mut local, mut other, mut flags) = (None, None, AddressFlags::empty());
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(*ip),
+            AddressAttribute::Address(ip) => other = Some(*ip),
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    // The link's own address: on a point-to-point link `IFA_ADDRESS` is the other end's.
+    let ip: IpAddr = local.or(other)?;
+    Some(Address {
+        net: IpNet::new(ip, message.header.prefix_len).ok()?,
+        tentative: flags.contains(AddressFlags::Tentative),
+        duplicate: flags.contains(AddressFlags::Dadfailed),
+    })
 }

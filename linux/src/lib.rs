@@ -5,6 +5,7 @@
 
 mod address;
 mod announce;
+mod arp;
 mod child;
 mod link;
 mod link_events;
@@ -15,10 +16,11 @@ mod route;
 pub mod sysctl;
 mod vf;
 
-pub use announce::announce;
+pub use address::Address;
+pub use arp::{announce, probe};
 pub use child::{NewKind, NewLink};
 pub use link::{Link, LinkChange, LinkKind};
-pub use link_events::LinkEvents;
+pub use link_events::{LinkEvents, wait_for_dad};
 pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};
 pub use random::{random_below, random_mac};

@@ -49,8 +49,7 @@ pub struct Link {
     /// Whether it is an `InfiniBand` link: its hardware address has 20 bytes, and nothing rides on it that
     /// expects Ethernet.
     pub is_infiniband: bool,
-    /// Whether its administrator has asked for promiscuous mode, which is what a change of the flag sets and
-    /// undo. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
+    /// Whether its administrator has asked for promiscuous mode, and can take it back. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
     /// does not show here.
     pub promiscuous: bool,
 }

@@ -1,6 +1,7 @@
-//! Waiting for a change of the links: the kernel tells, nobody polls.
+//! Waiting for a change of the links or of their addresses: the kernel tells, nobody polls.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -8,8 +9,12 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::netlink::RouteSocket;
+
 /// `RTNLGRP_LINK` of `linux/rtnetlink.h`, as a bit of the old-style group mask.
 const LINK_GROUP: u32 = 1;
+/// `RTNLGRP_IPV6_IFADDR`, likewise.
+const IPV6_ADDRESS_GROUP: u32 = 0x100;
 
 /// The kernel's announcements of links that come, go or change in one namespace.
 ///
@@ -19,10 +24,14 @@ pub struct LinkEvents {
 }
 
 impl LinkEvents {
-    /// Subscribes in the calling thread's network namespace.
+    /// Subscribes to changes of links, in the calling thread's network namespace.
     pub fn subscribe() -> io::Result<Self> {
+        Self::of(LINK_GROUP)
+    }
+
+    fn of(group: u32) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, LINK_GROUP))?;
+        socket.bind(&SocketAddr::new(0, group))?;
         socket.set_non_blocking(true)?;
         Ok(Self { socket })
     }
@@ -58,4 +67,24 @@ impl LinkEvents {
         while ready > 0 && self.socket.recv_from_full().is_ok() {}
         Ok(ready > 0)
     }
+}
+
+/// Waits until the kernel has looked for duplicates of a link's IPv6 addresses, and returns those that have
+/// one. It looks for one to two seconds from when the link has a carrier; `bound` ends the wait too, and
+/// addresses may be [tentative](crate::Address::tentative) still.
+///
+/// The calling thread has to be in the namespace of `socket`.
+pub fn wait_for_dad(
+    socket: &mut RouteSocket,
+    index: u32,
+    bound: Duration,
+) -> io::Result<Vec<IpAddr>> {
+    let mut addresses = Vec::new();
+    LinkEvents::of(IPV6_ADDRESS_GROUP)?.wait_for(bound, || {
+        addresses = socket.addresses(index).map_err(io::Error::other)?;
+        let over = addresses.iter().all(|address| address.duplicate || !address.tentative);
+        Ok::<_, io::Error>(over.then_some(()))
+    })?;
+    let duplicates = addresses.iter().filter(|address| address.duplicate);
+    Ok(duplicates.map(|address| address.net.addr()).collect())
 }

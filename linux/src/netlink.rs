@@ -94,6 +94,18 @@ impl RouteSocket {
         Err(NetlinkError::new(&action(), Cause::Torn))
     }
 
+    /// As [`Self::dump`], where the request names the objects that are wanted. Kernels before 4.20 answer
+    /// with all objects nevertheless, so the caller still has to look.
+    pub(crate) fn dump_some(
+        &mut self,
+        message: &RouteNetlinkMessage,
+        action: impl FnOnce() -> String,
+    ) -> Result<Vec<Reply>, NetlinkError> {
+        // Refused by those same kernels.
+        let _ = self.socket.set_netlink_get_strict_chk(true);
+        self.dump(message, action)
+    }
+
     fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Vec<Reply>, Cause> {
         self.sequence += 1;
         self.socket.send(&encode(message, flags, self.sequence), 0).map_err(Cause::Socket)?;

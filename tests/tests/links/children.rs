@@ -1,15 +1,13 @@
 //! Links that ride on a parent, made in another namespace by one message.
 
-use linkspan_linux::{
-    Errno, Link, LinkChange, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket,
-};
+use linkspan_linux::{Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
 use linkspan_types::{IfName, MacAddr, MacvlanMode, Mtu};
 use serde_json::{Value, json};
 
-use crate::{name, pod_with_link};
+use crate::{name, pod_with_link, up};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
@@ -17,6 +15,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         what_is_not_asked_for_is_left_to_the_kernel,
         every_mode_reaches_the_kernel,
         a_child_that_can_t_be_leaves_nothing,
+        promiscuous_is_what_the_administrator_has_set,
     ]
 }
 
@@ -25,7 +24,7 @@ const SOURCES: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0x80, 3]), MacAddr([2, 0, 0,
 
 /// A parent in one pod, and another pod for its children.
 struct Bed {
-    _host: Pod,
+    host: Pod,
     parent: RouteSocket,
     parent_index: u32,
     pod: Pod,
@@ -35,12 +34,12 @@ struct Bed {
 
 impl Bed {
     fn new(test: &str) -> Self {
-        let (_host, mut parent, parent_index) = pod_with_link(test);
+        let (host, mut parent, parent_index) = pod_with_link(test);
         parent.change_link(parent_index, &up()).unwrap();
         let pod = Pod::new(test, "inside");
         let netns = Netns::open(&pod.netns()).unwrap();
         let inside = RouteSocket::open_in(&netns).unwrap();
-        Self { _host, parent, parent_index, pod, netns, inside }
+        Self { host, parent, parent_index, pod, netns, inside }
     }
 
     /// Makes `net1` in the pod after `wish`, whose parent and namespace are the bed's.
@@ -59,10 +58,6 @@ impl Bed {
         let text = self.pod.run("ip", &["-j", "-d", "link", "show", "net1"]);
         serde_json::from_str::<Value>(&text).unwrap()[0]["linkinfo"].take()
     }
-}
-
-fn up() -> LinkChange<'static> {
-    LinkChange { up: Some(true), ..LinkChange::default() }
 }
 
 fn wish<'a>(name: &'a IfName, kind: NewKind<'a>) -> NewLink<'a> {
@@ -190,4 +185,20 @@ fn a_child_that_can_t_be_leaves_nothing() {
     assert!(refusal.is_missing(), "{refusal}");
     let text = refusal.to_string();
     assert!(text.starts_with("cannot make the macvlan link net1 on link 4711: "), "{text}");
+}
+
+fn promiscuous_is_what_the_administrator_has_set() {
+    let mut bed = Bed::new("promisc");
+    let promiscuous = |bed: &mut Bed| bed.parent.link(bed.parent_index).unwrap().promiscuous;
+    assert!(!promiscuous(&mut bed));
+    // A child in mode passthru asks for it too, on its own account.
+    let name = name("net1");
+    bed.make(NewLink { up: true, ..wish(&name, macvlan(MacvlanMode::Passthru)) });
+    let counted = bed.host.run("ip", &["-j", "-d", "link", "show", "one"]);
+    assert_eq!(serde_json::from_str::<Value>(&counted).unwrap()[0]["promiscuity"], 1);
+    assert!(!promiscuous(&mut bed));
+    for on in [true, false] {
+        bed.host.run("ip", &["link", "set", "one", "promisc", if on { "on" } else { "off" }]);
+        assert_eq!(promiscuous(&mut bed), on);
+    }
 }

@@ -2,30 +2,38 @@
 //! `ip`. Everything happens in namespaces of the test's own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod addresses;
 mod children;
+mod neighbours;
+mod routes;
 
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use linkspan_linux::{Errno, LinkChange, LinkEvents, Netns, Route, RouteSocket};
+use linkspan_linux::{Errno, LinkChange, LinkEvents, Netns, RouteSocket};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::Pod;
 use linkspan_types::{IfName, MacAddr, Mtu};
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn main() -> ExitCode {
     let own = cases![&[Need::Root];
         a_link_moves_with_its_name_mac_and_mtu_in_one_message,
         other_names_come_and_go,
-        addresses_and_routes_of_both_families_are_set,
         a_refusal_has_the_kernel_s_sentence,
         an_event_ends_the_wait_and_so_does_the_bound,
         a_namespace_is_told_from_what_is_left_of_one,
         no_namespace_is_kept_open,
     ];
-    harness::main(own.into_iter().chain(children::cases()))
+    harness::main(
+        own.into_iter()
+            .chain(children::cases())
+            .chain(addresses::cases())
+            .chain(routes::cases())
+            .chain(neighbours::cases()),
+    )
 }
 
 /// A pod with one end of a veth pair in it, and a socket there.
@@ -35,6 +43,21 @@ fn pod_with_link(test: &str) -> (Pod, RouteSocket, u32) {
     let mut socket = RouteSocket::open_in(&Netns::open(&pod.netns()).unwrap()).unwrap();
     let index = socket.link_by_name(&name("one")).unwrap().index;
     (pod, socket, index)
+}
+
+/// Two pods with one end of a veth pair each, `one` and `other`, both up, and the index of `one`.
+fn two_pods(test: &str) -> (Pod, RouteSocket, u32, Pod) {
+    let (pod, mut socket, index) = pod_with_link(test);
+    let peer = Pod::new(test, "peer");
+    pod.run("ip", &["link", "set", "other", "netns", peer.name()]);
+    peer.run("ip", &["link", "set", "other", "up"]);
+    socket.change_link(index, &up()).unwrap();
+    pod.wait_for_carrier("one");
+    (pod, socket, index, peer)
+}
+
+fn up() -> LinkChange<'static> {
+    LinkChange { up: Some(true), ..LinkChange::default() }
 }
 
 fn name(text: &str) -> IfName {
@@ -73,67 +96,10 @@ fn other_names_come_and_go() {
     assert!(socket.link(index).unwrap().alt_names.is_empty());
 }
 
-fn addresses_and_routes_of_both_families_are_set() {
-    let (pod, mut socket, index) = pod_with_link("routes");
-    let addresses = ["10.81.0.2/24", "fd00:81::2/64"];
-    for address in addresses {
-        socket.add_address(index, address.parse().unwrap()).unwrap();
-    }
-    socket.change_link(index, &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
-    let given = socket.addresses(index).unwrap();
-    for address in addresses {
-        assert!(given.contains(&address.parse().unwrap()), "{address} in {given:?}");
-    }
-    let again = socket.add_address(index, "10.81.0.2/24".parse().unwrap());
-    assert_eq!(again.unwrap_err().errno(), Some(Errno::EXIST));
-
-    let plain = Route {
-        destination: "10.82.0.0/16".parse().unwrap(),
-        gateway: Some("10.81.0.1".parse().unwrap()),
-        priority: None,
-        table: None,
-        scope: None,
-        mtu: None,
-        advertised_mss: None,
-    };
-    let rich = Route {
-        destination: "fd00:82::/48".parse().unwrap(),
-        gateway: Some("fd00:81::1".parse().unwrap()),
-        priority: Some(50),
-        table: Some(1000),
-        mtu: Some(1300),
-        advertised_mss: Some(1200),
-        ..plain.clone()
-    };
-    let on_link =
-        Route { destination: "10.83.0.0/16".parse().unwrap(), gateway: None, ..plain.clone() };
-    for route in [&plain, &rich, &on_link] {
-        socket.add_route(index, route).unwrap();
-    }
-    let shown = |arguments: &[&str]| -> Value {
-        let text = pod.run("ip", &[&["-j"], arguments].concat());
-        serde_json::from_str::<Value>(&text).unwrap()[0].take()
-    };
-    let v4 = shown(&["route", "show", "10.82.0.0/16"]);
-    assert_eq!((&v4["gateway"], &v4["dev"]), (&json!("10.81.0.1"), &json!("one")));
-    let v6 = shown(&["-6", "route", "show", "table", "1000"]);
-    assert_eq!((&v6["gateway"], &v6["metric"]), (&json!("fd00:81::1"), &json!(50)));
-    assert_eq!(v6["metrics"], json!([{ "mtu": 1300, "advmss": 1200 }]));
-    assert_eq!(shown(&["route", "show", "10.83.0.0/16"])["scope"], "link");
-}
-
 fn a_refusal_has_the_kernel_s_sentence() {
     let (_pod, mut socket, index) = pod_with_link("sentence");
-    let route = Route {
-        destination: "10.84.0.0/16".parse().unwrap(),
-        gateway: Some("10.85.0.1".parse().unwrap()),
-        priority: None,
-        table: None,
-        scope: None,
-        mtu: None,
-        advertised_mss: None,
-    };
-    socket.change_link(index, &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    let route = routes::route("10.84.0.0/16", Some("10.85.0.1"));
+    socket.change_link(index, &up()).unwrap();
     let refusal = socket.add_route(index, &route).unwrap_err();
     assert_eq!(
         refusal.to_string(),
