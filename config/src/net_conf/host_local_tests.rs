@@ -26,6 +26,10 @@ fn shown(conf: &HostLocalConf) -> Vec<String> {
     conf.sets.iter().map(set).collect()
 }
 
+fn withheld(conf: &HostLocalConf) -> Vec<String> {
+    conf.withheld().iter().map(|span| span.to_string()).collect()
+}
+
 #[test]
 fn sets_are_the_runtimes_then_the_top_level_then_ranges() {
     let ipam = json!({
@@ -50,11 +54,46 @@ fn sets_are_the_runtimes_then_the_top_level_then_ranges() {
             "fd00::1-fd00::ffff:ffff:ffff:ffff",
         ]
     );
-    let gateways: Vec<String> = conf.gateways().map(|g| g.to_string()).collect();
-    assert_eq!(gateways, ["10.1.0.1", "10.2.0.254", "10.3.0.1", "10.3.0.1", "fd00::1"]);
+    assert_eq!(
+        withheld(&conf),
+        ["10.1.0.1-10.1.0.1", "10.2.0.254-10.2.0.254", "10.3.0.1-10.3.0.1", "fd00::1-fd00::1"]
+    );
     assert_eq!(conf.data_dir, PathBuf::from("/var/lib/cni/networks"));
     assert_eq!(conf.resolv_conf, Some(PathBuf::from("/etc/resolv.conf")));
     assert_eq!(conf.routes.len(), 1);
+}
+
+#[test]
+fn what_is_excluded_is_withheld_wherever_it_is_written() {
+    let ipam = json!({
+        "subnet": "10.2.0.0/24", "exclude": ["10.2.0.2", "10.2.0.64/28", "10.2.0.250-10.3.0.9"],
+        "ranges": [[
+            {"subnet": "10.4.0.0/24", "exclude": ["10.4.0.2"]},
+            {"subnet": "10.5.0.0/24", "exclude": ["10.5.0.0/25"]},
+        ]],
+    });
+    let root = json!({"runtimeConfig": {"ipRanges": [
+        [{"subnet": "fd00::/64", "exclude": ["fd00::/80"]}]
+    ]}});
+    let conf = parse_with(ipam, root, &RuntimeInputs::default()).unwrap();
+    assert_eq!(
+        withheld(&conf),
+        [
+            "10.2.0.1-10.2.0.2",
+            "10.2.0.64-10.2.0.79",
+            "10.2.0.250-10.3.0.9",
+            "10.4.0.1-10.4.0.2",
+            "10.5.0.0-10.5.0.127",
+            "fd00::-fd00::ffff:ffff:ffff",
+        ]
+    );
+}
+
+#[test]
+fn a_range_of_its_gateway_alone_is_not_an_excluded_one() {
+    let gateway_alone = json!({"subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.1"});
+    let other = json!({"subnet": "10.2.0.0/24", "exclude": ["10.2.0.9"]});
+    assert!(parse(json!({"ranges": [[gateway_alone], [other]]})).is_ok());
 }
 
 #[test]
@@ -176,6 +215,46 @@ fn what_is_refused() {
 }
 
 #[test]
+fn what_is_refused_in_exclude() {
+    let table = [
+        (
+            json!({"subnet": "10.1.2.0/24", "exclude": "10.1.2.5"}),
+            "`ipam.exclude` is \"10.1.2.5\", expected a list of addresses, subnets and spans: [\"10.1.2.5\", \"10.1.2.64/28\", \"10.1.2.10-10.1.2.20\"]",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "exclude": [5]}),
+            "`ipam.exclude[0]` is 5, expected an address, a subnet without host bits, or a first and a last address such as 10.1.2.10-10.1.2.20",
+        ),
+        (
+            json!({"ranges": [[{"subnet": "10.1.2.0/24", "exclude": ["10.1.2.5", "10.1.2.65/28"]}]]}),
+            "`ipam.ranges[0][0].exclude[1]` is \"10.1.2.65/28\", expected an address, a subnet without host bits, or a first and a last address such as 10.1.2.10-10.1.2.20",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "exclude": ["10.1.3.5"]}),
+            "`ipam.exclude[0]` is \"10.1.3.5\", expected addresses of 10.1.2.0/24",
+        ),
+        (
+            json!({"exclude": ["10.1.3.5"]}),
+            "`ipam.exclude` is [\"10.1.3.5\"], expected no such key where `ipam.subnet` is not set",
+        ),
+        (
+            json!({"subnet": "10.1.2.0/24", "rangeEnd": "10.1.2.9", "exclude": ["10.1.2.2-10.1.2.9"]}),
+            "`ipam` is \"10.1.2.1-10.1.2.9\", expected a range of which `exclude` and the gateways leave an address",
+        ),
+        (
+            json!({"ranges": [
+                [{"subnet": "10.1.2.0/24", "rangeEnd": "10.1.2.9"}],
+                [{"subnet": "10.1.2.0/24", "rangeStart": "10.1.2.10", "exclude": ["10.1.2.0/28"]}],
+            ]}),
+            "`ipam.ranges[0][0]` is \"10.1.2.1-10.1.2.9\", expected a range of which `exclude` and the gateways leave an address",
+        ),
+    ];
+    for (ipam, message) in table {
+        assert_eq!(parse(ipam).map_err(|e| e.to_string()), Err(message.to_owned()));
+    }
+}
+
+#[test]
 fn requests_that_are_refused() {
     let table = [
         (
@@ -185,6 +264,10 @@ fn requests_that_are_refused() {
         (
             json!(["10.1.0.1"]),
             "`runtimeConfig.ips[0]` is \"10.1.0.1\", expected another address than a gateway's",
+        ),
+        (
+            json!(["10.1.0.9"]),
+            "`runtimeConfig.ips[0]` is \"10.1.0.9\", expected an address that no range excludes",
         ),
         (
             json!(["10.1.0.5", "10.1.0.6"]),
@@ -201,7 +284,8 @@ fn requests_that_are_refused() {
     ];
     for (ips, message) in table {
         let root = json!({"runtimeConfig": {"ips": ips}});
-        let conf = parse_with(json!({"subnet": "10.1.0.0/24"}), root, &RuntimeInputs::default());
+        let ipam = json!({"subnet": "10.1.0.0/24", "exclude": ["10.1.0.8/29"]});
+        let conf = parse_with(ipam, root, &RuntimeInputs::default());
         assert_eq!(conf.map_err(|e| e.to_string()), Err(message.to_owned()));
     }
 }

@@ -1,20 +1,23 @@
-//! A range of addresses of one subnet: what is in it, and whether two share an address.
+//! A range of addresses of one subnet: what is in it, and what of it is given to pods.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Addresses that may be given to pods: all of one subnet, from the first to the last.
+use super::spans::{Span, Spans};
+
+/// Addresses that may be given to pods: all of one subnet, from the first to the last, but for the
+/// excluded ones.
 ///
 /// Neither the subnet's lowest address (the IPv4 network, IPv6's anycast address of all routers,
 /// RFC 4291 section 2.6.1) nor IPv4's broadcast address is ever in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     subnet: IpNet,
-    first: IpAddr,
-    last: IpAddr,
+    span: Span,
     gateway: IpAddr,
+    excluded: Spans,
 }
 
 /// Why a range can't be made.
@@ -36,6 +39,7 @@ impl AddressRange {
         start: Option<IpAddr>,
         end: Option<IpAddr>,
         gateway: Option<IpAddr>,
+        excluded: Spans,
     ) -> Result<Self, RangeError> {
         if subnet.addr() != subnet.network() {
             return Err(RangeError::HostBits);
@@ -43,11 +47,8 @@ impl AddressRange {
         if subnet.prefix_len() + 2 > subnet.max_prefix_len() {
             return Err(RangeError::TooSmall);
         }
-        let lowest = plus(subnet.network(), 1);
-        let highest = match subnet {
-            IpNet::V4(net) => IpAddr::V4(Ipv4Addr::from(u32::from(net.broadcast()) - 1)),
-            IpNet::V6(net) => IpAddr::V6(net.broadcast()),
-        };
+        let usable = usable(subnet);
+        let (lowest, highest) = (usable.first(), usable.last());
         // `contains` also refuses an address of the other family.
         if start.is_some_and(|start| !subnet.contains(&start) || start > highest) {
             return Err(RangeError::StartOutside);
@@ -57,14 +58,12 @@ impl AddressRange {
         }
         let first = start.map_or(lowest, |start| start.max(lowest));
         let last = end.map_or(highest, |end| end.min(highest));
-        if last < first {
-            return Err(RangeError::EndBeforeStart);
-        }
+        let span = Span::new(first, last).ok_or(RangeError::EndBeforeStart)?;
         let gateway = gateway.unwrap_or(lowest);
         if gateway.is_ipv4() != lowest.is_ipv4() {
             return Err(RangeError::GatewayFamily);
         }
-        Ok(Self { subnet, first, last, gateway })
+        Ok(Self { subnet, span, gateway, excluded })
     }
 
     /// The subnet that the addresses belong to, without host bits.
@@ -73,16 +72,10 @@ impl AddressRange {
         self.subnet
     }
 
-    /// The first address of the range.
+    /// The addresses from the first to the last, the excluded ones among them.
     #[must_use]
-    pub fn first(&self) -> IpAddr {
-        self.first
-    }
-
-    /// The last address of the range.
-    #[must_use]
-    pub fn last(&self) -> IpAddr {
-        self.last
+    pub fn span(&self) -> Span {
+        self.span
     }
 
     /// The gateway of the subnet, which may lie outside the subnet (IPv6: `fe80::1`).
@@ -91,67 +84,43 @@ impl AddressRange {
         self.gateway
     }
 
+    /// The addresses of the subnet that no pod is to have.
+    #[must_use]
+    pub fn excluded(&self) -> &Spans {
+        &self.excluded
+    }
+
     /// Whether the range holds addresses of IPv4.
     #[must_use]
     pub fn is_ipv4(&self) -> bool {
-        self.first.is_ipv4()
+        self.gateway.is_ipv4()
     }
 
     /// Whether an address is in the range.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        // The order of `IpAddr` puts all of IPv4 before all of IPv6.
-        self.first <= address && address <= self.last
-    }
-
-    /// Whether an address is in both ranges.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-
-    /// How many addresses lie before `address`, which is in the range.
-    #[must_use]
-    pub fn offset_of(&self, address: IpAddr) -> Option<u128> {
-        self.contains(address).then(|| number(address) - number(self.first))
-    }
-
-    /// The address after the first `offset` ones.
-    #[must_use]
-    pub fn address_at(&self, offset: u128) -> Option<IpAddr> {
-        (offset <= self.last_offset()).then(|| plus(self.first, offset))
-    }
-
-    /// The offset of the last address: one less than there are addresses, which for `::/0` would
-    /// be one more than fits.
-    #[must_use]
-    pub fn last_offset(&self) -> u128 {
-        number(self.last) - number(self.first)
+        self.span.contains(address)
     }
 }
 
 impl fmt::Display for AddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
+        self.span.fmt(f)
     }
 }
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        IpAddr::V6(v6) => u128::from(v6),
-    }
-}
-
-/// The address `offset` further on; callers stay within one subnet, so nothing wraps.
-fn plus(address: IpAddr, offset: u128) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-            IpAddr::V4(Ipv4Addr::from(u32::from(v4).saturating_add(offset)))
+/// What of a subnet of four or more addresses can be given to anybody.
+fn usable(subnet: IpNet) -> Span {
+    let (lowest, highest) = match subnet {
+        IpNet::V4(net) => {
+            let (network, broadcast) = (u32::from(net.network()), u32::from(net.broadcast()));
+            (Ipv4Addr::from(network + 1).into(), Ipv4Addr::from(broadcast - 1).into())
         }
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6).saturating_add(offset))),
-    }
+        IpNet::V6(net) => {
+            (Ipv6Addr::from(u128::from(net.network()) + 1).into(), net.broadcast().into())
+        }
+    };
+    Span::new(lowest, highest).unwrap_or_else(|| subnet.into())
 }
 
 #[cfg(test)]
@@ -161,7 +130,7 @@ mod tests {
 
     fn range(subnet: &str, start: &str, end: &str) -> Result<AddressRange, RangeError> {
         let subnet: IpNet = subnet.parse().unwrap();
-        AddressRange::new(subnet, start.parse().ok(), end.parse().ok(), None)
+        AddressRange::new(subnet, start.parse().ok(), end.parse().ok(), None, Spans::default())
     }
 
     #[test]
@@ -203,7 +172,7 @@ mod tests {
         }
         let subnet = "10.1.2.0/24".parse().unwrap();
         let gateway = "fe80::1".parse().ok();
-        let made = AddressRange::new(subnet, None, None, gateway);
+        let made = AddressRange::new(subnet, None, None, gateway, Spans::default());
         assert_eq!(made, Err(RangeError::GatewayFamily));
     }
 
@@ -216,30 +185,21 @@ mod tests {
                 IpNet::new(IpAddr::V6(Ipv6Addr::from(a)), len).unwrap().trunc()
             }),
         ];
-        subnet.prop_map(|subnet| AddressRange::new(subnet, None, None, None).unwrap())
+        subnet.prop_map(|subnet| {
+            AddressRange::new(subnet, None, None, None, Spans::default()).unwrap()
+        })
     }
 
     proptest! {
         #[test]
-        fn offsets_and_addresses_are_inverse(range in any_range(), n: u128) {
-            let offset = if range.last_offset() == u128::MAX { n } else { n % (range.last_offset() + 1) };
-            let address = range.address_at(offset).unwrap();
-            prop_assert!(range.contains(address) && range.subnet().contains(&address));
-            prop_assert_eq!(range.offset_of(address), Some(offset));
-        }
-
-        #[test]
-        fn the_ends_are_the_ends(range in any_range()) {
-            prop_assert_eq!(range.address_at(0), Some(range.first()));
-            prop_assert_eq!(range.address_at(range.last_offset()), Some(range.last()));
-            prop_assert_eq!(range.last_offset().checked_add(1).and_then(|n| range.address_at(n)), None);
-        }
-
-        #[test]
-        fn two_ranges_overlap_if_an_end_of_one_is_in_the_other(a in any_range(), b in any_range()) {
-            let shared = a.contains(b.first()) || b.contains(a.first());
-            prop_assert_eq!(a.overlaps(&b), shared);
-            prop_assert!(a.overlaps(&a));
+        fn a_range_is_all_of_its_subnet_but_the_ends_that_nobody_can_have(range in any_range()) {
+            let all = Span::from(range.subnet());
+            let ends = if range.is_ipv4() { 2 } else { 1 };
+            // The number of all of IPv6 is one too large.
+            let count = range.span().count().saturating_add(ends);
+            prop_assert_eq!(count, all.count());
+            prop_assert!(range.contains(range.gateway()) && !range.contains(all.first()));
+            prop_assert_eq!(range.contains(all.last()), !range.is_ipv4());
         }
     }
 }

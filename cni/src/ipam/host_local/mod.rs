@@ -10,12 +10,13 @@ mod resolv_conf;
 mod rotation;
 mod store;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
 use linkspan_config::NetworkName;
-use linkspan_config::net_conf::{AddressRange, Dns, HostLocalConf, RangeSet};
+use linkspan_config::net_conf::{AddressRange, Dns, HostLocalConf, RangeSet, Spans};
 
 use crate::spec::{AddResult, AttachmentId, IpConfig};
 use store::{Draft, Store};
@@ -40,13 +41,13 @@ pub fn reserve(
         None => Dns::default(),
     };
     let store = Store::open(&conf.data_dir, network)?;
-    let gateways: Vec<IpAddr> = conf.gateways().collect();
+    let withheld = conf.withheld();
     let mut taker = Taker {
         draft: store.draft(owner)?,
         store: &store,
         network,
         owner,
-        gateways: &gateways,
+        withheld: &withheld,
         taken: Vec::new(),
     };
     let mut ips = Vec::new();
@@ -75,7 +76,7 @@ pub fn release(
 ) -> Result<(), StoreError> {
     let Some(store) = Store::open_existing(data_dir, network)? else { return Ok(()) };
     if hint.is_empty() {
-        return store.remove_all_of(owner);
+        return store.all_of(owner)?.into_iter().try_for_each(|address| store.remove(address));
     }
     for &address in hint {
         if store.holder(address)?.is_some_and(|holder| holder.is(owner) || holder.is_older(owner)) {
@@ -83,6 +84,61 @@ pub fn release(
         }
     }
     Ok(())
+}
+
+/// The addresses that an attachment has on a network, in order.
+pub fn find(
+    data_dir: &Path,
+    network: &NetworkName,
+    owner: &AttachmentId,
+) -> Result<Vec<IpAddr>, StoreError> {
+    let Some(store) = Store::open_existing(data_dir, network)? else { return Ok(Vec::new()) };
+    let mut found = store.all_of(owner)?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// A reservation that was freed because no valid attachment has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// The address.
+    pub address: IpAddr,
+    /// Who had it, as the file said.
+    pub holder: String,
+}
+
+impl fmt::Display for Freed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the reservation of {} by {}", self.address, self.holder)
+    }
+}
+
+/// Frees every address of a network that none of the valid attachments has, and tells which. Every
+/// reservation is read.
+pub fn retain(
+    data_dir: &Path,
+    network: &NetworkName,
+    valid: &[AttachmentId],
+) -> Result<Vec<Freed>, StoreError> {
+    let Some(store) = Store::open_existing(data_dir, network)? else { return Ok(Vec::new()) };
+    let mut freed = Vec::new();
+    for (address, holder) in store.all()? {
+        if !valid.iter().any(|owner| holder.is(owner) || holder.is_older(owner)) {
+            store.remove(address)?;
+            freed.push(Freed { address, holder: holder.to_string() });
+        }
+    }
+    Ok(freed)
+}
+
+/// Whether a set of ranges has no address left to give.
+pub fn is_exhausted(conf: &HostLocalConf, network: &NetworkName) -> Result<bool, StoreError> {
+    let Some(store) = Store::open_existing(&conf.data_dir, network)? else { return Ok(false) };
+    let mut skip = conf.withheld();
+    let owned = store.all()?.into_iter().filter(|(_, holder)| !holder.is_nobody());
+    skip.extend(owned.map(|(address, _)| address));
+    let is_full = |set: &RangeSet| rotation::candidates(&set.ranges, None, &skip).next().is_none();
+    Ok(conf.sets.iter().any(is_full))
 }
 
 fn ip_config(address: IpAddr, range: &AddressRange) -> IpConfig {
@@ -98,7 +154,7 @@ struct Taker<'a> {
     draft: Draft<'a>,
     network: &'a NetworkName,
     owner: &'a AttachmentId,
-    gateways: &'a [IpAddr],
+    withheld: &'a Spans,
     /// What this call has taken so far.
     taken: Vec<IpAddr>,
 }
@@ -135,7 +191,7 @@ impl Taker<'_> {
         Err(ReserveError::Exhausted {
             network: self.network.clone(),
             ranges: ranges.join(" or "),
-            count: rotation::count(&set.ranges, self.gateways),
+            count: rotation::count(&set.ranges, self.withheld),
             dir: self.store.dir().to_owned(),
         })
     }
@@ -168,11 +224,13 @@ impl Taker<'_> {
         set: &'s RangeSet,
     ) -> Result<Option<(IpAddr, &'s AddressRange)>, StoreError> {
         let last = self.store.last_reserved(index)?;
-        for (address, range) in rotation::candidates(&set.ranges, last, self.gateways) {
-            if self.draft.reserve(address)? {
-                self.taken.push(address);
-                self.store.set_last_reserved(index, address)?;
-                return Ok(Some((address, range)));
+        for (span, range) in rotation::candidates(&set.ranges, last, self.withheld) {
+            for address in span.addresses() {
+                if self.draft.reserve(address)? {
+                    self.taken.push(address);
+                    self.store.set_last_reserved(index, address)?;
+                    return Ok(Some((address, range)));
+                }
             }
         }
         Ok(None)

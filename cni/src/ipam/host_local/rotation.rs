@@ -3,48 +3,39 @@
 
 use std::net::IpAddr;
 
-use linkspan_config::net_conf::AddressRange;
+use linkspan_config::net_conf::{AddressRange, Span, Spans};
 
 /// Every address of the ranges once, from the one after `last` on, around, and to `last` itself,
 /// without those to skip. Where `last` is in none of the ranges, they start from the beginning.
 pub(super) fn candidates<'a, 's>(
     ranges: &'a [AddressRange],
     last: Option<IpAddr>,
-    skip: &'s [IpAddr],
-) -> impl Iterator<Item = (IpAddr, &'a AddressRange)> + use<'a, 's> {
-    let place = |(i, range): (usize, &AddressRange)| Some((i, range.offset_of(last?)?));
-    let whole = |range: &'a AddressRange| (range, 0, range.last_offset());
-    let mut spans = Vec::with_capacity(ranges.len() + 1);
+    skip: &'s Spans,
+) -> impl Iterator<Item = (Span, &'a AddressRange)> + use<'a, 's> {
+    let place = |(i, range): (usize, &AddressRange)| {
+        let last = last.filter(|last| range.contains(*last))?;
+        Some((i, last))
+    };
+    let whole = |range: &'a AddressRange| (range.span(), range);
+    let mut parts = Vec::with_capacity(ranges.len() + 1);
     match ranges.iter().enumerate().find_map(place) {
-        None => spans.extend(ranges.iter().map(whole)),
-        Some((i, offset)) => {
+        None => parts.extend(ranges.iter().map(whole)),
+        Some((i, last)) => {
             let range = &ranges[i];
-            if offset < range.last_offset() {
-                spans.push((range, offset + 1, range.last_offset()));
-            }
-            spans.extend(ranges[i + 1..].iter().map(whole));
-            spans.extend(ranges[..i].iter().map(whole));
-            spans.push((range, 0, offset));
+            let span = range.span();
+            parts.extend(span.after(last).map(|rest| (rest, range)));
+            parts.extend(ranges[i + 1..].iter().map(whole));
+            parts.extend(ranges[..i].iter().map(whole));
+            parts.extend(Span::new(span.first(), last).map(|begin| (begin, range)));
         }
     }
-    spans
-        .into_iter()
-        .flat_map(|(range, from, to)| {
-            (from..=to).filter_map(move |offset| Some((range.address_at(offset)?, range)))
-        })
-        .filter(|(address, _)| !skip.contains(address))
+    parts.into_iter().flat_map(|(part, range)| skip.gaps(part).map(move |gap| (gap, range)))
 }
 
 /// How many addresses there are to give; for `::/0` one less than there are.
-pub(super) fn count(ranges: &[AddressRange], skip: &[IpAddr]) -> u128 {
-    let all = ranges
-        .iter()
-        .fold(0_u128, |sum, range| sum.saturating_add(range.last_offset().saturating_add(1)));
-    let mut skipped: Vec<IpAddr> =
-        skip.iter().copied().filter(|a| ranges.iter().any(|range| range.contains(*a))).collect();
-    skipped.sort_unstable();
-    skipped.dedup();
-    all.saturating_sub(skipped.len() as u128)
+pub(super) fn count(ranges: &[AddressRange], withheld: &Spans) -> u128 {
+    let given = ranges.iter().flat_map(|range| withheld.gaps(range.span()));
+    given.fold(0, |sum: u128, gap| sum.saturating_add(gap.count()))
 }
 
 #[cfg(test)]
@@ -69,9 +60,15 @@ mod tests {
         }
     }
 
-    fn order(ranges: &[AddressRange], last: &str, skip: &[IpAddr]) -> String {
-        let all = candidates(ranges, last.parse().ok(), skip).take(8);
-        all.map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(" ")
+    /// The addresses in the order in which they are given.
+    fn order(ranges: &[AddressRange], last: Option<IpAddr>, skip: &[IpAddr]) -> Vec<IpAddr> {
+        let skip = skip.iter().copied().collect();
+        candidates(ranges, last, &skip).flat_map(|(span, _)| span.addresses()).collect()
+    }
+
+    fn shown(ranges: &[AddressRange], last: &str, skip: &[IpAddr]) -> String {
+        let all = order(ranges, last.parse().ok(), skip);
+        all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -88,24 +85,30 @@ mod tests {
             ("10.2.0.4", "10.1.0.2 10.1.0.3 10.1.0.4 10.2.0.3 10.2.0.4"),
         ];
         for (last, expected) in table {
-            assert_eq!(order(&v4, last, &[]), expected, "after {last}");
+            assert_eq!(shown(&v4, last, &[]), expected, "after {last}");
         }
         let skip = ["10.1.0.3".parse().unwrap(), "10.1.0.1".parse().unwrap()];
-        assert_eq!(order(&v4, "", &skip), "10.1.0.2 10.1.0.4 10.2.0.3 10.2.0.4");
-        assert_eq!((count(&v4, &[]), count(&v4, &skip)), (5, 4));
+        assert_eq!(shown(&v4, "", &skip), "10.1.0.2 10.1.0.4 10.2.0.3 10.2.0.4");
+        assert_eq!(count(&v4, &Spans::default()), 5);
+        assert_eq!(count(&v4, &skip.into_iter().collect()), 4);
     }
 
     #[test]
     fn a_huge_range_costs_nothing() {
         let v6 = ranges(&[("fd00::/8", "", "")]);
-        let last = "fdff:ffff:ffff:ffff:ffff:ffff:ffff:fffe";
+        let last: IpAddr = "fdff:ffff:ffff:ffff:ffff:ffff:ffff:fffe".parse().unwrap();
+        let taken: Spans =
+            [Span::new("fd00::3".parse().unwrap(), last).unwrap()].into_iter().collect();
+        let spans = candidates(&v6, Some(last), &taken).map(|(span, _)| span.to_string());
+        let end = "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
         assert_eq!(
-            order(&v6, last, &[]).split(' ').take(3).collect::<Vec<_>>(),
-            ["fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fd00::1", "fd00::2"]
+            spans.collect::<Vec<_>>(),
+            [format!("{end}-{end}"), "fd00::1-fd00::2".to_owned()]
         );
-        assert_eq!(count(&v6, &["fd00::1".parse().unwrap()]), (1 << 120) - 2);
+        let gateway = v6.iter().map(AddressRange::gateway).collect();
+        assert_eq!(count(&v6, &gateway), (1 << 120) - 2);
         let all = ranges(&[("::/0", "", "")]);
-        assert_eq!(count(&all, &[]), u128::MAX);
+        assert_eq!(count(&all, &Spans::default()), u128::MAX);
     }
 
     proptest! {
@@ -125,22 +128,17 @@ mod tests {
             let spans: Vec<_> =
                 spans.iter().map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str())).collect();
             let ranges = ranges(&spans);
-            let all: Vec<IpAddr> = candidates(&ranges, None, &[]).map(|(a, _)| a).collect();
-            prop_assert_eq!(all.len() as u128, count(&ranges, &[]));
+            let all = order(&ranges, None, &[]);
+            prop_assert_eq!(all.len() as u128, count(&ranges, &Spans::default()));
 
             let last = last.index(all.len());
             let mut turned = all.clone();
             turned.rotate_left(last + 1);
-            let after: Vec<IpAddr> =
-                candidates(&ranges, Some(all[last]), &[]).map(|(a, _)| a).collect();
-            prop_assert_eq!(&after, &turned);
-            for (address, range) in candidates(&ranges, None, &[]) {
-                prop_assert!(range.contains(address));
+            prop_assert_eq!(&order(&ranges, Some(all[last]), &[]), &turned);
+            for (span, range) in candidates(&ranges, None, &Spans::default()) {
+                prop_assert!(range.contains(span.first()) && range.contains(span.last()));
             }
-
-            let skipped: Vec<IpAddr> =
-                candidates(&ranges, None, &all[..last]).map(|(a, _)| a).collect();
-            prop_assert_eq!(&skipped[..], &all[last..]);
+            prop_assert_eq!(&order(&ranges, None, &all[..last])[..], &all[last..]);
         }
     }
 }

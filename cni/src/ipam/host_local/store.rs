@@ -93,19 +93,27 @@ impl Store {
         gone(fs::remove_file(&path)).map_err(failed("remove", &path))
     }
 
-    /// Frees every address of an owner. As in the reference plugin, files without an interface,
-    /// which its old versions wrote, are the owner's only where there are no others.
-    pub(super) fn remove_all_of(&self, owner: &AttachmentId) -> Result<(), StoreError> {
+    /// Every address of an owner. As in the reference plugin, files without an interface, which its
+    /// old versions wrote, are the owner's only where there are no others.
+    pub(super) fn all_of(&self, owner: &AttachmentId) -> Result<Vec<IpAddr>, StoreError> {
         let (mut own, mut older) = (Vec::new(), Vec::new());
-        for address in self.addresses()? {
-            match self.holder(address)? {
-                Some(holder) if holder.is(owner) => own.push(address),
-                Some(holder) if holder.is_older(owner) => older.push(address),
-                _ => {}
+        for (address, holder) in self.all()? {
+            if holder.is(owner) {
+                own.push(address);
+            } else if holder.is_older(owner) {
+                older.push(address);
             }
         }
-        let all = if own.is_empty() { older } else { own };
-        all.into_iter().try_for_each(|address| self.remove(address))
+        Ok(if own.is_empty() { older } else { own })
+    }
+
+    /// Every address that is taken, and by whom.
+    pub(super) fn all(&self) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+        let mut all = Vec::new();
+        for address in self.addresses()? {
+            all.extend(self.holder(address)?.map(|holder| (address, holder)));
+        }
+        Ok(all)
     }
 
     /// Frees every address whose file names nobody, and tells whether there were any: a program that
@@ -113,8 +121,8 @@ impl Store {
     /// lock that is held here.
     pub(super) fn remove_unowned(&self) -> Result<bool, StoreError> {
         let mut any = false;
-        for address in self.addresses()? {
-            if self.holder(address)?.is_some_and(|holder| holder.is_nobody()) {
+        for (address, holder) in self.all()? {
+            if holder.is_nobody() {
                 self.remove(address)?;
                 any = true;
             }
@@ -200,6 +208,9 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_nobody() {
+            return f.write_str("nobody");
+        }
         // Whoever wrote the file, a message stays one line of text.
         let shown = |text: &str| {
             text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>()

@@ -53,6 +53,11 @@ impl Fixture {
         release(&self.conf.data_dir, &self.network, &owner(container), hint).unwrap();
     }
 
+    fn find(&self, container: &str) -> Vec<String> {
+        let found = find(&self.conf.data_dir, &self.network, &owner(container)).unwrap();
+        found.iter().map(ToString::to_string).collect()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.conf.data_dir.join("fast").join(name)
     }
@@ -239,6 +244,70 @@ fn release_frees_the_owners_and_nothing_else() {
     fixture.release("a", &[]);
     assert_eq!(fixture.files(), ["10.1.2.4", "10.1.2.5", "10.1.2.7", "lock"]);
     fixture.release("a", &[]);
+}
+
+#[test]
+fn find_tells_what_an_owner_has() {
+    let fixture = Fixture::new(json!({
+        "ranges": [[{"subnet": "10.1.2.0/24"}], [{"subnet": "fd00::/64"}]],
+    }));
+    assert_eq!(fixture.find("a"), [""; 0]);
+    assert!(!fixture.conf.data_dir.exists(), "finding makes no directory");
+    for container in ["a", "b"] {
+        let reserved = fixture.reserve(container).unwrap();
+        assert_eq!(fixture.find(container), reserved);
+    }
+    fixture.write("10.1.2.9", "old");
+    assert_eq!(fixture.find("old"), ["10.1.2.9"]);
+    fixture.release("a", &[]);
+    assert_eq!(fixture.find("a"), [""; 0]);
+}
+
+#[test]
+fn retain_frees_what_no_valid_attachment_has() {
+    let fixture = Fixture::new(json!({"subnet": "10.1.2.0/24"}));
+    let retain =
+        |valid: &[AttachmentId]| retain(&fixture.conf.data_dir, &fixture.network, valid).unwrap();
+    assert_eq!(retain(&[]), []);
+    for (name, text) in [
+        ("10.1.2.2", "a\r\nnet1"),
+        ("10.1.2.3", "a\r\nnet2"),
+        ("10.1.2.4", "a"),
+        ("10.1.2.5", "b\r\nnet1"),
+        ("10.1.2.6", ""),
+        ("notes.txt", "b"),
+    ] {
+        fixture.write(name, text);
+    }
+    let mut freed: Vec<_> = retain(&[owner("a")]).iter().map(ToString::to_string).collect();
+    freed.sort();
+    assert_eq!(
+        freed,
+        [
+            "the reservation of 10.1.2.3 by interface net2 of container a",
+            "the reservation of 10.1.2.5 by interface net1 of container b",
+            "the reservation of 10.1.2.6 by nobody",
+        ]
+    );
+    assert_eq!(fixture.files(), ["10.1.2.2", "10.1.2.4", "lock", "notes.txt"]);
+}
+
+#[test]
+fn a_set_without_a_free_address_is_exhausted() {
+    let fixture = Fixture::new(json!({"ranges": [
+        [{"subnet": "fd00::/64"}],
+        [{"subnet": "10.1.2.0/29", "rangeEnd": "10.1.2.5", "exclude": ["10.1.2.3"]}],
+    ]}));
+    let is_exhausted = || is_exhausted(&fixture.conf, &fixture.network).unwrap();
+    assert!(!is_exhausted() && !fixture.conf.data_dir.exists(), "asking makes no directory");
+    for (container, last) in [("a", false), ("b", false), ("c", true)] {
+        fixture.reserve(container).unwrap();
+        assert_eq!(is_exhausted(), last, "after {container}");
+    }
+    assert!(!fixture.path("10.1.2.3").exists(), "an excluded address was given");
+    assert!(fixture.reserve("d").unwrap_err().msg.contains("all 3 of 10.1.2.1-10.1.2.5 are taken"));
+    fixture.write("10.1.2.4", "");
+    assert!(!is_exhausted(), "nobody has the empty file's address");
 }
 
 #[test]
