@@ -12,6 +12,7 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use rustix::net::RecvFlags;
 
 use crate::netns::Netns;
 
@@ -25,6 +26,10 @@ const NLMSG_HEADER: usize = 16;
 /// How often a dump that the kernel marks as inconsistent is asked for again.
 const DUMP_TRIES: u32 = 16;
 
+/// Room for an answer in bytes, which is also the most that the kernel puts into one part of a dump for the
+/// reader's sake (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
+const ROOM: usize = 32 << 10;
+
 /// A socket to the routing netlink of one network namespace.
 ///
 /// It belongs to the namespace in which it was opened, whatever its thread does later, and it keeps that
@@ -32,6 +37,17 @@ const DUMP_TRIES: u32 = 16;
 pub struct RouteSocket {
     socket: Socket,
     sequence: u32,
+    /// What was received last.
+    datagram: Vec<u8>,
+}
+
+/// Whether the parts of an answer fit into [`ROOM`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    /// They do.
+    Bounded,
+    /// A single one may be larger: with 512 VFs a link has 150 KB.
+    Any,
 }
 
 /// The payload of one message of the kernel's answer.
@@ -42,7 +58,7 @@ impl RouteSocket {
     pub fn open() -> Result<Self, NetlinkError> {
         let socket = connect()
             .map_err(|e| NetlinkError::new("open a routing netlink socket", Cause::Socket(e)))?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self { socket, sequence: 0, datagram: Vec::with_capacity(ROOM) })
     }
 
     /// Opens a socket in another network namespace.
@@ -60,7 +76,7 @@ impl RouteSocket {
         flags: u16,
         action: impl FnOnce() -> String,
     ) -> Result<(), NetlinkError> {
-        self.exchange(message, NLM_F_ACK | flags)
+        self.exchange(message, NLM_F_ACK | flags, Size::Bounded)
             .map(drop)
             .map_err(|cause| NetlinkError::new(&action(), cause))
     }
@@ -71,31 +87,34 @@ impl RouteSocket {
         message: RouteNetlinkMessage,
         action: impl FnOnce() -> String,
     ) -> Result<Reply, NetlinkError> {
-        self.exchange(message, 0)
-            .and_then(|replies| {
-                replies.into_iter().next().ok_or_else(|| Cause::Garbled("no reply".into()))
-            })
+        let first = match self.exchange(message.clone(), 0, Size::Bounded) {
+            Err(Cause::Cut) => self.exchange(message, 0, Size::Any),
+            replies => replies,
+        };
+        only(first).map_err(|cause| NetlinkError::new(&action(), cause))
+    }
+
+    /// Asks for one object that is often large, and costs the kernel too much to be asked for twice.
+    pub(crate) fn get_large(
+        &mut self,
+        message: RouteNetlinkMessage,
+        action: impl FnOnce() -> String,
+    ) -> Result<Reply, NetlinkError> {
+        only(self.exchange(message, 0, Size::Any))
             .map_err(|cause| NetlinkError::new(&action(), cause))
     }
 
-    /// Asks for all objects of a kind. An answer that the kernel marks as torn by a change in its midst is
-    /// asked for again.
+    /// Asks for all objects of a kind, of any size.
     pub(crate) fn dump(
         &mut self,
         message: &RouteNetlinkMessage,
         action: impl FnOnce() -> String,
     ) -> Result<Vec<Reply>, NetlinkError> {
-        for _ in 0..DUMP_TRIES {
-            match self.exchange(message.clone(), NLM_F_DUMP) {
-                Err(Cause::Torn) => {}
-                other => return other.map_err(|cause| NetlinkError::new(&action(), cause)),
-            }
-        }
-        Err(NetlinkError::new(&action(), Cause::Torn))
+        self.dump_whole(message, Size::Any).map_err(|cause| NetlinkError::new(&action(), cause))
     }
 
-    /// As [`Self::dump`], where the request names the objects that are wanted. Kernels before 4.20 answer
-    /// with all objects nevertheless, so the caller still has to look.
+    /// As [`Self::dump`], of small objects, where the request names those that are wanted. Kernels before
+    /// 4.20 answer with all of them nevertheless, so the caller still has to look.
     pub(crate) fn dump_some(
         &mut self,
         message: &RouteNetlinkMessage,
@@ -103,22 +122,63 @@ impl RouteSocket {
     ) -> Result<Vec<Reply>, NetlinkError> {
         // Refused by those same kernels.
         let _ = self.socket.set_netlink_get_strict_chk(true);
-        self.dump(message, action)
+        self.dump_whole(message, Size::Bounded).map_err(|cause| NetlinkError::new(&action(), cause))
     }
 
-    fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Vec<Reply>, Cause> {
+    /// Asks again where the kernel marks its answer as torn by a change in its midst.
+    fn dump_whole(
+        &mut self,
+        message: &RouteNetlinkMessage,
+        size: Size,
+    ) -> Result<Vec<Reply>, Cause> {
+        for _ in 0..DUMP_TRIES {
+            match self.exchange(message.clone(), NLM_F_DUMP, size) {
+                Err(Cause::Torn) => {}
+                other => return other,
+            }
+        }
+        Err(Cause::Torn)
+    }
+
+    fn exchange(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+        size: Size,
+    ) -> Result<Vec<Reply>, Cause> {
         self.sequence += 1;
         self.socket.send(&encode(message, flags, self.sequence), 0).map_err(Cause::Socket)?;
         let is_dump = flags & NLM_F_DUMP == NLM_F_DUMP;
         let mut answer = Answer::default();
         while !answer.complete {
-            // An answer may be of any size: with 512 VFs it is 150 KB in one message.
-            let (datagram, _) = self.socket.recv_from_full().map_err(Cause::Socket)?;
-            answer.take(&datagram, self.sequence, is_dump)?;
+            self.receive(size)?;
+            answer.take(&self.datagram, self.sequence, is_dump)?;
         }
         // Only now: the rest of a torn dump has to be read before the socket can serve again.
         if answer.torn { Err(Cause::Torn) } else { Ok(answer.replies) }
     }
+
+    /// Receives the next part of an answer.
+    fn receive(&mut self, size: Size) -> Result<(), Cause> {
+        if size == Size::Any {
+            let length = self.receive_with(RecvFlags::PEEK)?;
+            self.datagram.clear();
+            self.datagram.reserve(length);
+        }
+        let length = self.receive_with(RecvFlags::empty())?;
+        if length > self.datagram.len() { Err(Cause::Cut) } else { Ok(()) }
+    }
+
+    /// Receives what there is room for, and returns the length of what there is.
+    fn receive_with(&mut self, flags: RecvFlags) -> Result<usize, Cause> {
+        let flags = (flags | RecvFlags::TRUNC).bits().cast_signed();
+        self.datagram.clear();
+        self.socket.recv(&mut self.datagram, flags).map_err(Cause::Socket)
+    }
+}
+
+fn only(replies: Result<Vec<Reply>, Cause>) -> Result<Reply, Cause> {
+    replies?.into_iter().next().ok_or_else(|| Cause::Garbled("no reply".into()))
 }
 
 #[derive(Default)]
@@ -160,12 +220,11 @@ impl Answer {
 }
 
 fn connect() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
+    let socket = Socket::new(NETLINK_ROUTE)?;
+    // Binds it too. From then on nobody but the kernel can answer: in the namespace of a pod that may administer
+    // it, others could.
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.set_ext_ack(true)?;
-    // A refusal then doesn't carry our own request back.
-    socket.set_cap_ack(true)?;
     Ok(socket)
 }
 

@@ -90,8 +90,14 @@ impl Netns {
     /// If the thread can't return to its own namespace: all that it did from then on would happen in the
     /// pod's.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
-        let _way_back = WayBack(Self::current()?);
+        self.visit(&Self::current()?, work)
+    }
+
+    /// As [`Self::within`], for who has the calling thread's own namespace open: it is what takes longest of
+    /// a visit. After the work the thread is in `home`.
+    pub fn visit<T>(&self, home: &Self, work: impl FnOnce() -> T) -> io::Result<T> {
         enter(self.as_fd())?;
+        let _way_back = WayBack(home);
         Ok(work())
     }
 }
@@ -103,9 +109,9 @@ impl AsFd for Netns {
 }
 
 /// Takes the thread home however `work` ends, also by a panic.
-struct WayBack(Netns);
+struct WayBack<'a>(&'a Netns);
 
-impl Drop for WayBack {
+impl Drop for WayBack<'_> {
     fn drop(&mut self) {
         if let Err(e) = enter(self.0.as_fd()) {
             eprintln!("linkspan: cannot return to the host's network namespace: {e}");

@@ -182,7 +182,7 @@ impl RouteSocket {
         message.header.index = pf_index;
         let mask = vec![LinkExtentMask::Vf, LinkExtentMask::SkipStats];
         message.attributes.push(LinkAttribute::ExtMask(mask));
-        let reply = self.get(RouteNetlinkMessage::GetLink(message), action)?;
+        let reply = self.get_large(RouteNetlinkMessage::GetLink(message), action)?;
         parse_list(&reply).map_err(|what| NetlinkError::garbled(&action(), what))
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum Cause {
     Garbled(String),
     /// The kernel's tables kept changing while they were read.
     Torn,
+    /// A part of the answer was larger than there was room for.
+    Cut,
 }
 
 impl NetlinkError {
@@ -47,7 +49,7 @@ impl NetlinkError {
         match &self.cause {
             Cause::Refused { errno, .. } => Some(*errno),
             Cause::Socket(e) => Errno::from_io_error(e),
-            Cause::Garbled(_) | Cause::Torn => None,
+            Cause::Garbled(_) | Cause::Torn | Cause::Cut => None,
         }
     }
 
@@ -69,6 +71,7 @@ impl fmt::Display for NetlinkError {
             Cause::Socket(e) => write!(f, "{e}"),
             Cause::Garbled(what) => write!(f, "the kernel's answer can't be read: {what}"),
             Cause::Torn => f.write_str("the kernel's tables changed each time they were read"),
+            Cause::Cut => f.write_str("the kernel's answer is larger than expected"),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_child_is_born_with_all_that_it_is_to_have,
         what_is_not_asked_for_is_left_to_the_kernel,
         every_mode_reaches_the_kernel,
+        a_link_that_takes_more_room_than_others_is_read_whole,
         a_child_that_can_t_be_leaves_nothing,
         promiscuous_is_what_the_administrator_has_set,
     ]
@@ -162,6 +163,22 @@ fn every_mode_reaches_the_kernel() {
             bed.inside.delete_link(link.index).unwrap();
         }
     }
+}
+
+fn a_link_that_takes_more_room_than_others_is_read_whole() {
+    let mut bed = Bed::new("large");
+    // 12 bytes each, more than 32 KiB together.
+    let sources: Vec<MacAddr> =
+        (0..3000u16).map(|n| n.to_be_bytes()).map(|[a, b]| MacAddr([2, 0, 0, 0, a, b])).collect();
+    let name = name("net1");
+    let kind =
+        NewKind::Macvlan { mode: MacvlanMode::Source, sources: &sources, broadcast_queue: None };
+    let link = bed.make(wish(&name, kind));
+    let LinkKind::Macvlan { sources: read, .. } = &link.kind else { panic!("{link:?}") };
+    assert_eq!(read.len(), sources.len());
+    assert!(bed.inside.links().unwrap().contains(&link));
+    // And the socket serves on.
+    assert_eq!(bed.inside.link_by_name(&name).unwrap(), link);
 }
 
 fn a_child_that_can_t_be_leaves_nothing() {

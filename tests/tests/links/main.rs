@@ -138,6 +138,11 @@ fn a_namespace_is_told_from_what_is_left_of_one() {
     assert_eq!(inside, other.id().unwrap(), "the work is done inside");
     assert_ne!(Netns::current().unwrap().id().unwrap(), other.id().unwrap(), "and we are back");
 
+    let home = Netns::current().unwrap();
+    let inside = other.visit(&home, || Netns::current().unwrap().id().unwrap()).unwrap();
+    assert_eq!(inside, other.id().unwrap());
+    assert_eq!(Netns::current().unwrap().id().unwrap(), home.id().unwrap());
+
     let path = pod.netns();
     pod.delete();
     assert!(Netns::open(&path).unwrap_err().is_gone());
