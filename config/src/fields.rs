@@ -279,6 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_says_nothing_is_not_set() {
+        let map = map(json!({"a": null, "b": false, "c": 0, "d": "", "e": [], "f": {}, "g": "0"}));
+        let fields = Fields::unchecked(&map, "");
+        let set: Vec<&str> = ["a", "b", "c", "d", "e", "f", "g", "h"]
+            .into_iter()
+            .filter(|key| fields.is_set(key))
+            .collect();
+        assert_eq!(set, ["f", "g"]);
+    }
+
+    #[test]
+    fn what_is_inside_has_its_path() {
+        let map = map(json!({"args": {"cni": {"ips": [1]}}, "list": [{}, 3]}));
+        let fields = Fields::unchecked(&map, "");
+        let cni = fields.inside("args").unwrap().inside("cni").unwrap();
+        assert_eq!(cni.path_of("ips"), "args.cni.ips");
+        let nowhere = fields.inside("a").unwrap().inside("b").unwrap();
+        assert_eq!((nowhere.path_of("c").as_str(), nowhere.get("c")), ("a.b.c", None));
+        let error = fields.sections("list", "").map(|sections| sections.len()).unwrap_err();
+        assert_eq!(error.to_string(), "`list[1]` is 3, expected an object");
+    }
+
+    #[test]
     fn paths_must_be_absolute_and_may_not_climb() {
         for (text, taken) in
             [("/var/lib/x", true), ("var/lib", false), ("/var/../etc", false), ("/a\0b", false)]

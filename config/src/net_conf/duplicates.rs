@@ -25,3 +25,37 @@ impl Duplicates {
         Ok(Self { wait_v6, probe_v4: root.boolean("arpProbe")? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{map, refused};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_is_waited_for_unless_it_is_asked_for() {
+        let parse = |keys| Duplicates::parse(&Fields::unchecked(&map(keys), "")).unwrap();
+        assert_eq!(parse(json!({})), Duplicates { wait_v6: false, probe_v4: false });
+        assert_eq!(parse(json!({"dad": "optimistic", "arpProbe": false})), Duplicates::default());
+        assert_eq!(
+            parse(json!({"dad": "wait", "arpProbe": true})),
+            Duplicates { wait_v6: true, probe_v4: true }
+        );
+    }
+
+    #[test]
+    fn what_is_refused() {
+        refused(
+            &json!({"type": "macvlan"}),
+            [
+                (
+                    json!({"dad": "off"}),
+                    "`dad` is \"off\", expected \"optimistic\" or \"wait\"",
+                    "",
+                ),
+                (json!({"dad": true}), "`dad` is true, expected \"optimistic\" or \"wait\"", ""),
+                (json!({"arpProbe": 3}), "`arpProbe` is 3, expected true or false", ""),
+            ],
+        );
+    }
+}

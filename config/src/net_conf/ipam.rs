@@ -65,3 +65,64 @@ pub(super) fn dhcp_socket(root: &Fields<'_>) -> Result<PathBuf, Invalid> {
     let named = root.inside("ipam")?.absolute_path("daemonSocketPath")?;
     Ok(named.unwrap_or_else(|| PathBuf::from(DHCP_SOCKET)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{parse_with, refused};
+    use super::*;
+    use crate::net_conf::RuntimeInputs;
+    use serde_json::{Value, json};
+
+    fn ipam(section: &Value) -> IpamConf {
+        parse_with(json!({"type": "macvlan", "ipam": section}), &RuntimeInputs::default())
+            .unwrap()
+            .ipam
+    }
+
+    #[test]
+    fn the_type_says_who_gives_the_addresses() {
+        for nothing in
+            [json!(null), json!({}), json!({"type": ""}), json!({"type": null, "routes": []})]
+        {
+            assert_eq!(ipam(&nothing), IpamConf::None);
+        }
+        let host_local = json!({"type": "host-local", "subnet": "10.1.2.0/24"});
+        assert!(matches!(ipam(&host_local), IpamConf::HostLocal(_)));
+        assert_eq!(ipam(&json!({"type": "static"})), IpamConf::Static(StaticConf::default()));
+        let other = ipam(&json!({"type": "whereabouts", "rangs": "its own matter"}));
+        assert_eq!(other, IpamConf::Delegate("whereabouts".parse().unwrap()));
+        assert!(!other.is_dhcp());
+        assert!(ipam(&json!({"type": "dhcp"})).is_dhcp());
+    }
+
+    #[test]
+    fn what_is_refused() {
+        const NAME: &str = "Set `ipam.type`, or leave `ipam` out for a link without addresses";
+        refused(
+            &json!({"type": "macvlan"}),
+            [
+                (json!({"ipam": []}), "`ipam` is [], expected an object", ""),
+                (
+                    json!({"ipam": {"subnet": "10.1.2.0/24"}}),
+                    "`ipam.type` is nothing, expected the name of an IPAM plugin, such as \"host-local\"",
+                    NAME,
+                ),
+                (
+                    json!({"ipam": {"type": 1}}),
+                    "`ipam.type` is 1, expected the name of an IPAM plugin",
+                    "",
+                ),
+                (
+                    json!({"ipam": {"type": "../bin/sh"}}),
+                    "`ipam.type` is \"../bin/sh\", expected the name of a plugin, without '/'",
+                    "",
+                ),
+                (
+                    json!({"ipam": {"type": ".."}}),
+                    "`ipam.type` is \"..\", expected the name of a plugin, without '/'",
+                    "",
+                ),
+            ],
+        );
+    }
+}

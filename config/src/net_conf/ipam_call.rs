@@ -75,3 +75,54 @@ impl fmt::Display for IpamName {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::map;
+    use super::*;
+    use serde_json::json;
+
+    fn call(config: Value, name: &str) -> Result<IpamConf, String> {
+        let call = IpamCall::parse(&map(config), &RuntimeInputs::default(), name.parse().unwrap());
+        call.map(|call| call.ipam).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_rest_of_the_configuration_is_the_other_plugins() {
+        let others = json!({
+            "name": "net", "type": "bridge", "mode": 7, "kind": 8, "masters": [], "resourceName": 1,
+            "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"},
+            "runtimeConfig": {"ips": ["10.1.2.3"]},
+        });
+        let Ok(IpamConf::HostLocal(conf)) = call(others, "host-local") else { panic!("refused") };
+        assert_eq!(conf.sets[0].requested, "10.1.2.3".parse().ok());
+        let others = json!({
+            "name": "net", "type": "ptp", "ipam": {"type": "static", "addresses": [{"address": "10.1.2.3/24"}]},
+        });
+        let Ok(IpamConf::Static(conf)) = call(others, "static") else { panic!("refused") };
+        assert_eq!(conf.addresses.len(), 1);
+    }
+
+    #[test]
+    fn the_name_called_by_wins_over_the_type() {
+        let config =
+            json!({"name": "net", "type": "x", "ipam": {"type": "y", "subnet": "10.1.2.0/24"}});
+        assert!(matches!(call(config, "host-local"), Ok(IpamConf::HostLocal(_))));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for name in ["host-local", "static"] {
+            assert_eq!(
+                call(json!({"name": "net"}), name),
+                Err("`ipam` is nothing, expected an object".to_owned())
+            );
+            let nameless = call(json!({"ipam": {}}), name).unwrap_err();
+            assert!(
+                nameless.starts_with("`name` is nothing, expected a network name"),
+                "{nameless}"
+            );
+        }
+        assert!("dhcp".parse::<IpamName>().is_err());
+    }
+}

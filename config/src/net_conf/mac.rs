@@ -67,3 +67,90 @@ fn gives_before_the_link_is_made(ipam: &IpamConf) -> bool {
         IpamConf::Delegate(_) => !ipam.is_dhcp(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{kind_with, refused};
+    use super::*;
+    use crate::net_conf::{KindConf, RuntimeInputs};
+    use serde_json::{Value, json};
+
+    fn native() -> Value {
+        json!({"type": "linkspan", "kind": "macvlan"})
+    }
+
+    fn mac(last: u8) -> MacChoice {
+        MacChoice::This(MacAddr([2, 0, 0, 0, 0, last]))
+    }
+
+    fn choice(keys: Value, inputs: &RuntimeInputs) -> MacChoice {
+        match kind_with(&native(), keys, inputs).unwrap() {
+            KindConf::Macvlan(conf) => conf.mac,
+            other => panic!("another kind: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_runtimes_wins_then_that_of_the_environment_then_the_configurations() {
+        let inputs = RuntimeInputs { mac: "02:00:00:00:00:02".parse().ok(), ..Default::default() };
+        let none = RuntimeInputs::default();
+        let own = json!("02:00:00:00:00:03");
+        let runtime = json!({"mac": "02:00:00:00:00:01"});
+        let ipam = json!({"type": "host-local", "subnet": "10.1.2.0/24"});
+        let from_ip = json!({"macFrom": "ip", "ipam": ipam});
+        let all = json!({"macFrom": "ip", "ipam": ipam, "runtimeConfig": runtime});
+        let table = [
+            (json!({"mac": own, "runtimeConfig": runtime}), &inputs, mac(1)),
+            (json!({"mac": own}), &inputs, mac(2)),
+            (json!({"mac": own}), &none, mac(3)),
+            (json!({}), &none, MacChoice::Any),
+            (json!({"mac": "", "macFrom": ""}), &none, MacChoice::Any),
+            (all, &none, mac(1)),
+            (from_ip.clone(), &inputs, mac(2)),
+            (from_ip, &none, MacChoice::FromIp),
+            (json!({"macFrom": "ip", "ipam": {"type": "whereabouts"}}), &none, MacChoice::FromIp),
+            (
+                json!({"macFrom": "ip", "ipam": {"type": "static"}, "args": {"cni": {"ips": ["10.1.2.3/24"]}}}),
+                &none,
+                MacChoice::FromIp,
+            ),
+        ];
+        for (keys, inputs, expected) in table {
+            assert_eq!(choice(keys.clone(), inputs), expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        const EARLY: &str = "`macFrom` is \"ip\", expected no such key where no address is known before the link is made";
+        const ADVICE: &str = "Set `ipam` to host-local or static, or remove `macFrom`";
+        const ASSIGNABLE: &str = "`mac` is \"ff:ff:ff:ff:ff:ff\", expected a MAC address that an interface can have: neither zero nor multicast";
+        refused(
+            &native(),
+            [
+                (json!({"macFrom": "ip"}), EARLY, ADVICE),
+                (json!({"macFrom": "ip", "ipam": {}}), EARLY, ADVICE),
+                (json!({"macFrom": "ip", "ipam": {"type": "dhcp"}}), EARLY, ADVICE),
+                (json!({"macFrom": "ip", "ipam": {"type": "static"}}), EARLY, ADVICE),
+                (json!({"macFrom": "name"}), "`macFrom` is \"name\", expected \"ip\"", ""),
+                (json!({"macFrom": true}), "`macFrom` is true, expected \"ip\"", ""),
+                (
+                    json!({"macFrom": "ip", "mac": "02:00:00:00:00:01", "ipam": {"type": "x"}}),
+                    "`macFrom` is \"ip\", expected no such key where `mac` is set",
+                    "Remove one of the two",
+                ),
+                (
+                    json!({"mac": "02:00"}),
+                    "`mac` is \"02:00\", expected a MAC address such as 02:00:00:00:00:01",
+                    "",
+                ),
+                (json!({"mac": "ff:ff:ff:ff:ff:ff"}), ASSIGNABLE, ""),
+                (
+                    json!({"runtimeConfig": {"mac": 1}, "mac": "02:00:00:00:00:01"}),
+                    "`runtimeConfig.mac` is 1, expected a MAC address such as 02:00:00:00:00:01",
+                    "",
+                ),
+            ],
+        );
+    }
+}

@@ -78,3 +78,118 @@ fn parse_sources(root: &Fields<'_>, mode: MacvlanMode) -> Result<Vec<MacAddr>, I
             .advise("Set `mode` to \"source\", or remove `sourceMacs`")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{kind_of, refused};
+    use super::*;
+    use crate::net_conf::KindConf;
+    use serde_json::{Value, json};
+
+    fn native() -> Value {
+        json!({"type": "linkspan", "kind": "macvlan"})
+    }
+
+    fn sharing(keys: Value) -> MacvlanSharing {
+        match kind_of(&native(), keys).unwrap() {
+            KindConf::Macvlan(conf) => conf.sharing,
+            other => panic!("another kind: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_peer_s_configuration_is_read_unchanged() {
+        let keys = json!({
+            "type": "macvlan", "master": "eth0", "mode": "vepa", "mtu": 1400, "mac": "02:00:00:00:00:0A",
+            "linkInContainer": true, "bcqueuelen": 2000, "ipam": {"type": "dhcp"}, "ipMasq": false,
+        });
+        let expected = MacvlanConf {
+            parent: ParentConf {
+                link: super::super::ParentLink::Named("eth0".parse().unwrap()),
+                in_container: true,
+                vlan: None,
+                mtu: 1400.try_into().ok(),
+            },
+            sharing: MacvlanSharing {
+                mode: MacvlanMode::Vepa,
+                sources: Vec::new(),
+                broadcast_queue: Some(2000),
+            },
+            mac: MacChoice::This("02:00:00:00:00:0a".parse().unwrap()),
+        };
+        assert_eq!(kind_of(&keys, json!({})), Ok(KindConf::Macvlan(expected)));
+    }
+
+    #[test]
+    fn every_mode_is_known_and_bridge_is_the_one_that_is_not_written() {
+        assert_eq!(sharing(json!({"bcqueuelen": 0})), MacvlanSharing::default());
+        for mode in
+            [MacvlanMode::Bridge, MacvlanMode::Private, MacvlanMode::Vepa, MacvlanMode::Passthru]
+        {
+            assert_eq!(sharing(json!({"mode": mode.to_string(), "sourceMacs": []})).mode, mode);
+        }
+        let source = sharing(
+            json!({"mode": "source", "sourceMacs": ["02:00:00:00:00:01", "02-00-00-00-00-02"]}),
+        );
+        let macs: Vec<String> = source.sources.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (source.mode, macs),
+            (MacvlanMode::Source, vec!["02:00:00:00:00:01".into(), "02:00:00:00:00:02".into()])
+        );
+    }
+
+    #[test]
+    fn what_is_refused() {
+        const NONE: &str =
+            "expected a list of one or more MAC addresses where `mode` is \"source\"";
+        const LIST: &str = "List those whose frames the pod is to get";
+        refused(
+            &native(),
+            [
+                (
+                    json!({"mode": "Bridge"}),
+                    "`mode` is \"Bridge\", expected a macvlan mode: bridge, private, vepa, passthru or source",
+                    "",
+                ),
+                (
+                    json!({"mode": 1}),
+                    "`mode` is 1, expected a macvlan mode: bridge, private, vepa, passthru or source",
+                    "",
+                ),
+                (
+                    json!({"bcqueuelen": -1}),
+                    "`bcqueuelen` is -1, expected a number of frames from 0 to 4294967295, 0 for the kernel's own",
+                    "",
+                ),
+                (
+                    json!({"sourceMacs": ["02:00:00:00:00:01"]}),
+                    "`sourceMacs` is [\"02:00:00:00:00:01\"], expected no such key where `mode` is not \"source\"",
+                    "Set `mode` to \"source\", or remove `sourceMacs`",
+                ),
+                (
+                    json!({"mode": "source", "sourceMacs": "02:00:00:00:00:01"}),
+                    "`sourceMacs` is \"02:00:00:00:00:01\", expected a list, each entry the MAC address of a sender, such as \"02:00:00:00:00:01\"",
+                    "",
+                ),
+                (
+                    json!({"mode": "source", "sourceMacs": ["02:00:00:00:00:01", "01:00:5e:00:00:01"]}),
+                    "`sourceMacs[1]` is \"01:00:5e:00:00:01\", expected the MAC address of a sender, such as \"02:00:00:00:00:01\"",
+                    "",
+                ),
+            ],
+        );
+        for (keys, shown) in [
+            (json!({"mode": "source"}), "nothing"),
+            (json!({"mode": "source", "sourceMacs": []}), "[]"),
+        ] {
+            let error = kind_of(&native(), keys).unwrap_err();
+            assert_eq!(error.to_string(), format!("`sourceMacs` is {shown}, {NONE}"));
+            assert_eq!(error.advice.as_deref(), Some(LIST));
+        }
+        let many =
+            |count| json!({"mode": "source", "sourceMacs": vec!["02:00:00:00:00:01"; count]});
+        assert_eq!(sharing(many(1024)).sources.len(), 1024);
+        let error = kind_of(&native(), many(1025)).unwrap_err();
+        assert!(error.to_string().ends_with("expected at most 1024 MAC addresses"), "{error}");
+    }
+}

@@ -135,3 +135,133 @@ fn queues(root: &Fields<'_>) -> Result<Option<u32>, Invalid> {
             .advise("Remove one of the two: `multiQueue` is a pair of queues for each CPU")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{kind_of, refused};
+    use super::*;
+    use crate::net_conf::{KindConf, ParentLink};
+    use serde_json::{Value, json};
+
+    fn native() -> Value {
+        json!({"type": "linkspan", "kind": "macvtap"})
+    }
+
+    fn macvtap(base: &Value, keys: Value) -> MacvtapConf {
+        match kind_of(base, keys).unwrap() {
+            KindConf::Macvtap(conf) => conf,
+            other => panic!("another kind: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_peer_s_configuration_is_read_unchanged() {
+        let keys = json!({
+            "deviceID": "dataplaneMvp47", "mtu": 1400, "promiscMode": true, "owner": 0, "group": 1000,
+            // The peer passes over these.
+            "mode": "bridge", "master": "eth0", "queues": 4,
+        });
+        let expected = MacvtapConf {
+            source: MacvtapSource::Pool {
+                device: "dataplaneMvp47".into(),
+                mtu: 1400.try_into().ok(),
+            },
+            mac: MacChoice::Any,
+            owner: 0,
+            group: 1000,
+            promiscuous: true,
+        };
+        assert_eq!(macvtap(&json!({"type": "macvtap"}), keys), expected);
+    }
+
+    #[test]
+    fn what_is_not_written_is_as_the_peer_has_it() {
+        let conf = macvtap(&native(), json!({"runtimeConfig": {"deviceID": "a-1"}}));
+        assert_eq!((conf.owner, conf.group, conf.promiscuous), (107, 107, false));
+        assert_eq!(conf.source, MacvtapSource::Pool { device: "a-1".into(), mtu: None });
+    }
+
+    #[test]
+    fn a_link_may_be_made_for_the_attachment() {
+        let source = |keys| match macvtap(&native(), keys).source {
+            MacvtapSource::Parent { parent, sharing, queues } => {
+                (parent.link, sharing.broadcast_queue, queues)
+            }
+            pool @ MacvtapSource::Pool { .. } => panic!("{pool:?}"),
+        };
+        assert_eq!(source(json!({})), (ParentLink::DefaultRoute, None, None));
+        let vf = ParentLink::Device("0000:3b:02.1".parse().unwrap());
+        let keys = json!({"deviceID": "0000:3b:02.1", "bcqueuelen": 5, "queues": 256});
+        assert_eq!(source(keys), (vf, Some(5), Some(256)));
+        let cpus = u32::try_from(available_parallelism().unwrap().get()).unwrap();
+        assert_eq!(source(json!({"multiQueue": true})).2, Some(cpus.min(256)));
+        assert_eq!(source(json!({"multiQueue": false, "queues": 1})).2, Some(1));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        const ID: &str = "expected a number from 0 to 4294967294";
+        refused(
+            &native(),
+            [
+                (
+                    json!({"queues": 0}),
+                    "`queues` is 0, expected a number of pairs of queues from 1 to 256",
+                    "",
+                ),
+                (
+                    json!({"queues": 257}),
+                    "`queues` is 257, expected a number of pairs of queues from 1 to 256",
+                    "",
+                ),
+                (
+                    json!({"queues": 2, "multiQueue": true}),
+                    "`queues` is 2, expected no such key where `multiQueue` is true",
+                    "Remove one of the two: `multiQueue` is a pair of queues for each CPU",
+                ),
+                (json!({"multiQueue": 4}), "`multiQueue` is 4, expected true or false", ""),
+                (
+                    json!({"promiscMode": "false"}),
+                    "`promiscMode` is \"false\", expected true or false",
+                    "Write false without quotes",
+                ),
+                (
+                    json!({"deviceID": "a/b"}),
+                    "`deviceID` is \"a/b\", expected the PCI address of a VF, or the ID of a device of a macvtap pool",
+                    "",
+                ),
+                (
+                    json!({"deviceID": "a b"}),
+                    "`deviceID` is \"a b\", expected the PCI address of a VF, or the ID of a device of a macvtap pool",
+                    "",
+                ),
+            ],
+        );
+        for (key, value) in
+            [("owner", json!(-1)), ("owner", json!(4_294_967_295_u32)), ("group", json!("kvm"))]
+        {
+            let error = kind_of(&native(), json!({key: value})).unwrap_err();
+            assert_eq!(error.to_string(), format!("`{key}` is {value}, {ID}"));
+        }
+    }
+
+    #[test]
+    fn a_pool_says_how_its_links_are_made() {
+        let keys = json!({
+            "parent": "eth0", "master": "eth0", "linkInContainer": true, "vlan": 5, "mode": "vepa",
+            "bcqueuelen": 5, "sourceMacs": ["02:00:00:00:00:01"], "multiQueue": true, "queues": 2,
+        });
+        for (key, value) in keys.as_object().unwrap() {
+            let error = kind_of(&native(), json!({"deviceID": "a-1", key: value})).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "`{key}` is {value}, expected no such key where the device is one of a macvtap pool"
+                )
+            );
+            let advice = format!("Remove `{key}`: the pool says how its links are made");
+            assert_eq!(error.advice, Some(advice));
+        }
+        assert_eq!(keys.as_object().unwrap().len(), MAKING.len());
+    }
+}

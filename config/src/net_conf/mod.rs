@@ -156,5 +156,7 @@ fn parse_name(root: &Fields<'_>) -> Result<NetworkName, Invalid> {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 #[path = "net_conf_tests.rs"]
 mod tests;

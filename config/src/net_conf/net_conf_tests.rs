@@ -1,11 +1,9 @@
 //! What a whole configuration is read as, and what is refused in it.
 
+use super::testing::map;
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
-
-fn map(value: Value) -> Map<String, Value> {
-    serde_json::from_value(value).unwrap()
-}
 
 /// A good configuration with these keys besides.
 fn with(keys: Value) -> Map<String, Value> {
@@ -36,6 +34,8 @@ fn what_multus_passes_is_taken() {
     assert_eq!(conf.device_info_file, Some(PathBuf::from("/run/x")));
     assert_eq!(conf.log_level, LogLevel::Debug);
     assert_eq!(conf.prev_result, Some(json!({"cniVersion": "1.1.0"})));
+    assert!(conf.is_chained());
+    assert_eq!(conf.kind.name(), KindName::Sriov);
     let KindConf::Sriov(sriov) = conf.kind else { panic!("another kind") };
     assert_eq!(sriov.mac.unwrap().to_string(), "02:00:00:00:00:01");
 }
@@ -56,10 +56,16 @@ fn what_is_refused() {
             "`logLevel` is \"loud\", expected a log level: panic, error, warning, info or debug",
         ),
         (
-            json!({"ipam": {"subnet": "10.1.2.0/24"}}),
-            "`ipam.type` is nothing, expected the name of an IPAM plugin, such as \"host-local\"",
+            json!({"logFile": "linkspan.log"}),
+            "`logFile` is \"linkspan.log\", expected an absolute path without \"..\"",
         ),
-        (json!({"ipam": []}), "`ipam` is [], expected an object"),
+        (
+            json!({"runtimeConfig": {"CNIDeviceInfoFile": "../x"}}),
+            "`runtimeConfig.CNIDeviceInfoFile` is \"../x\", expected an absolute path without \"..\"",
+        ),
+        (json!({"runtimeConfig": []}), "`runtimeConfig` is [], expected an object"),
+        (json!({"dns": []}), "`dns` is [], expected an object"),
+        (json!({"dns": {"domain": 1}}), "`dns.domain` is 1, expected a domain in quotes"),
         (json!({"linkState": "auto"}), "`linkState` is \"auto\", expected a key that is known"),
     ];
     for (keys, message) in table {
@@ -76,16 +82,87 @@ fn a_hostile_value_is_shown_in_part() {
 }
 
 #[test]
-fn teardown_needs_no_more_than_a_name() {
-    let data_dir = |keys| TeardownConf::parse(&with(keys), None).unwrap().host_local_data_dir;
-    let host_local = json!({"vlan": 9999, "ipam": {"type": "host-local", "dataDir": "/x"}});
-    assert_eq!(data_dir(host_local), Some(PathBuf::from("/x")));
-    let default = json!({"type": "?", "ipam": {"type": "host-local", "subnet": "nonsense"}});
-    assert_eq!(data_dir(default), Some(PathBuf::from(DEFAULT_DATA_DIR)));
-    for ipam in [json!({}), json!([]), json!({"type": "dhcp"}), json!({"type": 3})] {
-        assert_eq!(data_dir(json!({"ipam": ipam})), None);
+fn the_name_called_by_decides_where_the_type_is_another() {
+    let config = with(json!({"type": "macvlan"}));
+    for kind in KindName::ALL {
+        let conf = NetConf::parse(&config, &RuntimeInputs::default(), Some(kind)).unwrap();
+        assert_eq!(conf.kind.name(), kind);
+        assert!(!conf.is_chained());
     }
-    let relative = json!({"ipam": {"type": "host-local", "dataDir": "x"}});
-    assert_eq!(data_dir(relative), None);
-    assert!(TeardownConf::parse(&Map::new(), None).is_err());
+}
+
+/// JSON that is nearly a configuration: known keys with any values, many of them good ones.
+fn nearly() -> impl Strategy<Value = Value> {
+    let good = [
+        "macvlan",
+        "ipvlan",
+        "macvtap",
+        "sriov",
+        "linkspan",
+        "source",
+        "host-local",
+        "static",
+        "dhcp",
+        "eth0",
+        "0000:3b:02.1",
+        "02:00:00:00:00:01",
+        "10.1.2.3/24",
+        "10.1.2.0/24",
+        "fd00::/127",
+        "ip",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0..300).prop_map(Value::from),
+        ".*".prop_map(Value::from),
+        proptest::sample::select(good.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        let inside = [
+            "cni",
+            "ips",
+            "ranges",
+            "subnet",
+            "rangeStart",
+            "rangeEnd",
+            "gateway",
+            "addresses",
+            "address",
+            "routes",
+            "dst",
+            "gw",
+            "dataDir",
+            "ipRanges",
+            "id",
+            "minID",
+            "maxID",
+            "interfaces",
+        ];
+        let all = [&keys::all()[..], &inside].concat();
+        let object =
+            proptest::collection::btree_map(proptest::sample::select(all), inner.clone(), 0..6);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_json_makes_it_panic(keys in nearly(), ipam in nearly(), trunk in nearly()) {
+        let inputs = RuntimeInputs::default();
+        let mut config = map(json!({"name": "n", "ipam": ipam, "trunk": [trunk]}));
+        config.extend(keys.as_object().cloned().unwrap_or_default());
+        for called_as in [None, Some(KindName::Sriov), Some(KindName::Macvtap), Some(KindName::Ipvlan)] {
+            let _ = NetConf::parse(&config, &inputs, called_as);
+            let _ = StatusConf::parse(&config, called_as);
+            let _ = TeardownConf::parse(&config, called_as);
+        }
+        let _ = IpamCall::parse(&config, &inputs, IpamName::HostLocal);
+        let _ = IpamCall::parse(&config, &inputs, IpamName::Static);
+        let _ = wanted_resource(&config);
+    }
 }

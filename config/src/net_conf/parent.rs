@@ -92,3 +92,143 @@ fn device(sources: &Sources<'_>) -> Result<Option<PciAddress>, Invalid> {
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{kind_of, refused};
+    use super::*;
+    use crate::net_conf::KindConf;
+    use serde_json::{Value, json};
+
+    fn native() -> Value {
+        json!({"type": "linkspan", "kind": "macvlan"})
+    }
+
+    fn parent(base: &Value, keys: Value) -> ParentConf {
+        match kind_of(base, keys).unwrap() {
+            KindConf::Macvlan(conf) => conf.parent,
+            other => panic!("another kind: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_parent_has_a_name_or_is_a_vf_or_the_default_routes() {
+        let named = ParentLink::Named("eth0".parse().unwrap());
+        let device = ParentLink::Device("0000:3b:02.1".parse().unwrap());
+        let of_runtime = json!({"deviceID": "0000:3b:02.1"});
+        let peer = json!({"type": "macvlan"});
+        let table = [
+            (native(), json!({"parent": "eth0"}), &named),
+            (native(), json!({"master": "eth0"}), &named),
+            (native(), json!({"parent": "eth0", "master": "eth0"}), &named),
+            (native(), json!({}), &ParentLink::DefaultRoute),
+            (native(), json!({"parent": "", "master": null}), &ParentLink::DefaultRoute),
+            (native(), json!({"deviceID": "0000:3b:02.1"}), &device),
+            (native(), json!({"runtimeConfig": of_runtime}), &device),
+            (
+                native(),
+                json!({"deviceID": "0000:3b:02.1", "runtimeConfig": {"deviceID": "?"}}),
+                &device,
+            ),
+            (peer.clone(), json!({"master": "eth0"}), &named),
+            (peer.clone(), json!({"parent": "eth0"}), &named),
+            (peer.clone(), json!({"deviceID": "0000:3b:02.1"}), &device),
+            (peer.clone(), json!({"master": "eth0", "deviceID": "0000:3b:02.1"}), &named),
+            (peer, json!({"deviceID": "some-device"}), &ParentLink::DefaultRoute),
+        ];
+        for (base, keys, link) in table {
+            assert_eq!(parent(&base, keys.clone()).link, *link, "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_is_between_the_two_is_read() {
+        let keys = json!({"linkInContainer": true, "vlan": 4094, "mtu": 1400});
+        let conf = parent(&native(), keys);
+        assert!(conf.in_container);
+        assert_eq!(conf.vlan.map(u16::from), Some(4094));
+        assert_eq!(conf.mtu.map(u32::from), Some(1400));
+        let conf = parent(&native(), json!({"linkInContainer": false, "vlan": 0, "mtu": 0}));
+        assert_eq!((conf.in_container, conf.vlan, conf.mtu), (false, None, None));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        const NAME: &str =
+            "an interface name of 1 to 15 characters without '/', ':', '%' or white space";
+        let device = "0000:3b:02.1";
+        refused(
+            &native(),
+            [
+                (
+                    json!({"parent": "eth0", "master": "eth1"}),
+                    "`master` is \"eth1\", expected the same as `parent`, which is eth0",
+                    "Remove one of the two",
+                ),
+                (
+                    json!({"parent": "eth0", "deviceID": device}),
+                    "`parent` is \"eth0\", expected no such key where a device is the parent",
+                    "Remove `parent`, or the device: `deviceID` and `resourceName`",
+                ),
+                (
+                    json!({"master": "eth0", "deviceID": device}),
+                    "`master` is \"eth0\", expected no such key where a device is the parent",
+                    "Remove `master`, or the device: `deviceID` and `resourceName`",
+                ),
+                (
+                    json!({"deviceID": "ens1f0v0"}),
+                    "`deviceID` is \"ens1f0v0\", expected the PCI address of the VF that is the parent, such as 0000:3b:02.1",
+                    "",
+                ),
+                (
+                    json!({"runtimeConfig": {"deviceID": 1}}),
+                    "`runtimeConfig.deviceID` is 1, expected the PCI address of the VF that is the parent, such as 0000:3b:02.1",
+                    "",
+                ),
+                (
+                    json!({"resourceName": "linkspan.dev/fast"}),
+                    "`deviceID` is nothing, expected the device of `resourceName`",
+                    "",
+                ),
+                (
+                    json!({"deviceID": device, "linkInContainer": true}),
+                    "`linkInContainer` is true, expected false where `deviceID` is the parent",
+                    "",
+                ),
+                (
+                    json!({"parent": 1}),
+                    "`parent` is 1, expected the name of a network interface",
+                    "",
+                ),
+                (
+                    json!({"linkInContainer": "true"}),
+                    "`linkInContainer` is \"true\", expected true or false",
+                    "Write true without quotes",
+                ),
+                (
+                    json!({"linkInContainer": 1}),
+                    "`linkInContainer` is 1, expected true or false",
+                    "",
+                ),
+                (
+                    json!({"vlan": 4095}),
+                    "`vlan` is 4095, expected a VLAN ID from 1 to 4094, or 0 for none",
+                    "",
+                ),
+                (
+                    json!({"vlan": "100"}),
+                    "`vlan` is \"100\", expected a VLAN ID from 1 to 4094, or 0 for none",
+                    "Write the number without quotes",
+                ),
+                (json!({"mtu": 67}), "`mtu` is 67, expected an MTU from 68 to 65535", ""),
+                (json!({"mtu": 65536}), "`mtu` is 65536, expected an MTU from 68 to 65535", ""),
+                (json!({"mtu": -1}), "`mtu` is -1, expected an MTU from 68 to 65535", ""),
+                (json!({"mtu": 1500.0}), "`mtu` is 1500.0, expected an MTU from 68 to 65535", ""),
+            ],
+        );
+        for (key, text) in [("parent", "a/b"), ("master", "sixteen-chars-xy")] {
+            let error = kind_of(&native(), json!({key: text})).unwrap_err();
+            assert_eq!(error.to_string(), format!("`{key}` is \"{text}\", expected {NAME}"));
+        }
+    }
+}

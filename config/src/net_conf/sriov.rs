@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_not_set_stays_unset() {
-        let conf = parse(json!({"vlan": null, "spoofchk": ""})).unwrap();
+        let conf = parse(json!({"vlan": null, "spoofchk": "", "mtu": 0})).unwrap();
         assert_eq!((conf.vlan, conf.spoof_check, conf.mac), (None, None, None));
-        assert_eq!((conf.min_tx_rate, conf.max_tx_rate), (None, None));
+        assert_eq!((conf.min_tx_rate, conf.max_tx_rate, conf.mtu), (None, None, None));
     }
 
     #[test]

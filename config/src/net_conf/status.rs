@@ -80,3 +80,97 @@ fn has_no_range_yet(root: &Fields<'_>) -> Result<bool, Invalid> {
         && !ipam.is_set("ranges")
         && !ipam.is_set("subnet"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::map;
+    use super::*;
+    use crate::net_conf::ParentLink;
+    use serde_json::json;
+
+    fn status(keys: Value) -> Result<StatusConf, String> {
+        let mut config = map(json!({"name": "net", "type": "linkspan"}));
+        config.extend(map(keys));
+        StatusConf::parse(&config, None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_parent_is_known_unless_it_comes_with_the_pod() {
+        let named = Some(ParentLink::Named("eth0".parse().unwrap()));
+        let device = Some(ParentLink::Device("0000:3b:02.1".parse().unwrap()));
+        let table = [
+            (json!({"kind": "macvlan", "parent": "eth0"}), named.clone()),
+            (json!({"kind": "macvtap", "parent": "eth0"}), named),
+            (json!({"kind": "ipvlan"}), Some(ParentLink::DefaultRoute)),
+            (json!({"kind": "ipvlan", "deviceID": "0000:3b:02.1"}), device),
+            (json!({"kind": "macvlan", "resourceName": "linkspan.dev/fast"}), None),
+            (json!({"kind": "macvtap", "resourceName": "linkspan.dev/fast", "mode": "vepa"}), None),
+            (json!({"kind": "macvtap", "deviceID": "a-1"}), None),
+            (json!({"kind": "sriov"}), None),
+            (json!({"kind": "sriov", "deviceID": "0000:3b:02.1"}), None),
+        ];
+        for (keys, link) in table {
+            let conf = status(keys.clone()).unwrap();
+            assert_eq!(conf.parent.map(|parent| parent.link), link, "{keys}");
+            assert_eq!(conf.kind.to_string(), keys["kind"]);
+            assert_eq!(conf.resource.is_some(), keys.get("resourceName").is_some());
+        }
+    }
+
+    #[test]
+    fn what_add_would_refuse_is_refused() {
+        let table = [
+            (
+                json!({}),
+                "`kind` is nothing, expected \"sriov\", \"macvlan\", \"ipvlan\" or \"macvtap\"",
+            ),
+            (
+                json!({"kind": "sriov", "vlan": 4095}),
+                "`vlan` is 4095, expected a VLAN ID from 0 to 4094",
+            ),
+            (
+                json!({"kind": "sriov", "deviceID": 1}),
+                "`deviceID` is 1, expected the PCI address of the VF, such as 0000:3b:02.1",
+            ),
+            (
+                json!({"kind": "macvlan", "resourceName": "fast"}),
+                "`resourceName` is \"fast\", expected an extended resource such as linkspan.dev/fast",
+            ),
+            (
+                json!({"kind": "macvlan", "resourceName": "a.b/c", "parent": "eth0"}),
+                "`parent` is \"eth0\", expected no such key where a device is the parent",
+            ),
+            (
+                json!({"kind": "macvlan", "ipam": {"type": "host-local"}}),
+                "`ipam.ranges` is nothing, expected at least one set of ranges, such as [[{\"subnet\": \"10.1.2.0/24\"}]]",
+            ),
+            (
+                json!({"kind": "macvlan", "ipam": {"type": "dhcp", "daemonSocketPath": "x"}}),
+                "`ipam.daemonSocketPath` is \"x\", expected an absolute path without \"..\"",
+            ),
+        ];
+        for (keys, message) in table {
+            assert_eq!(status(keys), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn ranges_may_come_with_the_pod() {
+        let capable = json!({"kind": "macvlan", "ipam": {"type": "host-local"}, "capabilities": {"ipRanges": true}});
+        assert_eq!(status(capable).unwrap().ipam, IpamConf::None);
+        let with_ranges = json!({
+            "kind": "macvlan", "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"}, "capabilities": {"ipRanges": true},
+        });
+        assert!(matches!(status(with_ranges).unwrap().ipam, IpamConf::HostLocal(_)));
+    }
+
+    #[test]
+    fn the_dhcp_daemon_has_a_socket() {
+        let socket =
+            |ipam: Value| status(json!({"kind": "macvlan", "ipam": ipam})).unwrap().dhcp_socket;
+        assert_eq!(socket(json!({"type": "dhcp"})), Some(PathBuf::from("/run/cni/dhcp.sock")));
+        let named = json!({"type": "dhcp", "daemonSocketPath": "/run/d.sock"});
+        assert_eq!(socket(named), Some(PathBuf::from("/run/d.sock")));
+        assert_eq!(socket(json!({"type": "whereabouts", "daemonSocketPath": 1})), None);
+    }
+}

@@ -55,3 +55,59 @@ impl TeardownConf {
         Ok(conf)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::DEFAULT_DATA_DIR;
+    use super::super::testing::map;
+    use super::*;
+    use serde_json::json;
+
+    fn teardown(keys: Value) -> TeardownConf {
+        let mut config = map(json!({"name": "net", "type": "sriov"}));
+        config.extend(map(keys));
+        TeardownConf::parse(&config, None).unwrap()
+    }
+
+    #[test]
+    fn no_more_than_a_name_is_needed() {
+        let bare = TeardownConf {
+            name: "net".parse().unwrap(),
+            kind: None,
+            host_local_data_dir: None,
+            ipam_delegate: None,
+            is_static: false,
+        };
+        for ipam in [json!({}), json!([]), json!({"type": 3}), json!({"type": "../x"})] {
+            assert_eq!(teardown(json!({"type": 1, "kind": [], "ipam": ipam})), bare);
+        }
+        let error = TeardownConf::parse(&map(json!({"type": "sriov"})), None).unwrap_err();
+        assert!(error.to_string().starts_with("`name` is nothing"), "{error}");
+    }
+
+    #[test]
+    fn the_kind_is_the_name_called_by_then_the_key_then_the_type() {
+        let config = map(json!({"name": "net", "type": "macvlan", "kind": "ipvlan"}));
+        let called = TeardownConf::parse(&config, Some(KindName::Macvtap)).unwrap();
+        assert_eq!(called.kind, Some(KindName::Macvtap));
+        assert_eq!(TeardownConf::parse(&config, None).unwrap().kind, Some(KindName::Ipvlan));
+        assert_eq!(teardown(json!({"kind": "?"})).kind, Some(KindName::Sriov));
+        assert_eq!(teardown(json!({"type": "linkspan"})).kind, None);
+    }
+
+    #[test]
+    fn who_gave_the_addresses_is_read_as_far_as_it_makes_sense() {
+        let data_dir =
+            |ipam: Value| teardown(json!({"vlan": 9999, "ipam": ipam})).host_local_data_dir;
+        let named = json!({"type": "host-local", "dataDir": "/x"});
+        assert_eq!(data_dir(named), Some(PathBuf::from("/x")));
+        let default = json!({"type": "host-local", "subnet": "nonsense"});
+        assert_eq!(data_dir(default), Some(PathBuf::from(DEFAULT_DATA_DIR)));
+        assert_eq!(data_dir(json!({"type": "host-local", "dataDir": "x"})), None);
+        assert_eq!(data_dir(json!({"type": "dhcp"})), None);
+        let delegate = |ipam: Value| teardown(json!({"ipam": ipam})).ipam_delegate;
+        assert_eq!(delegate(json!({"type": "dhcp"})), "dhcp".parse().ok());
+        assert_eq!(delegate(json!({"type": "static"})), None);
+        assert!(teardown(json!({"ipam": {"type": "static", "addresses": 7}})).is_static);
+    }
+}
