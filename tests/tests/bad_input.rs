@@ -83,6 +83,83 @@ fn a_subnet_has_no_host_bits() {
 }
 
 #[test]
+fn every_kind_has_its_keys_and_is_strict_in_our_own_style() {
+    let table = [
+        (
+            json!({ "type": "linkspan" }),
+            "`kind` is nothing, expected \"sriov\", \"macvlan\", \"ipvlan\" or \"macvtap\"",
+            "Set `kind` to what pods are to get",
+        ),
+        (
+            json!({ "type": "linkspan", "kind": "macvlan", "spoofchk": "on" }),
+            "`spoofchk` is \"on\", expected a key of kind macvlan, not of sriov",
+            "Remove `spoofchk`, or set `kind` to sriov",
+        ),
+        (
+            json!({ "type": "linkspan", "kind": "macvlan", "parent": "eth0", "master": "eth1" }),
+            "`master` is \"eth1\", expected the same as `parent`, which is eth0",
+            "Remove one of the two",
+        ),
+        (
+            json!({ "type": "macvlan", "mode": "passthrough" }),
+            "`mode` is \"passthrough\", expected a macvlan mode: bridge, private, vepa, passthru or source",
+            "",
+        ),
+        (
+            json!({ "type": "macvlan", "mode": "source" }),
+            "`sourceMacs` is nothing, expected a list of one or more MAC addresses where `mode` is \"source\"",
+            "List those whose frames the pod is to get",
+        ),
+        (
+            json!({ "type": "macvlan", "macFrom": "ip" }),
+            "`macFrom` is \"ip\", expected no such key where no address is known before the link is made",
+            "Set `ipam` to host-local or static, or remove `macFrom`",
+        ),
+        (
+            json!({ "type": "ipvlan", "runtimeConfig": { "mac": "02:00:00:00:00:01" } }),
+            "`runtimeConfig.mac` is \"02:00:00:00:00:01\", expected no such key: an ipvlan link has the MAC of \
+             its parent",
+            "Remove `runtimeConfig.mac`, or use kind macvlan, whose links have MACs of their own",
+        ),
+        (
+            json!({ "type": "macvtap", "queues": 257 }),
+            "`queues` is 257, expected a number of pairs of queues from 1 to 256",
+            "",
+        ),
+        (
+            json!({ "type": "sriov", "deviceID": "0000:3b:02.1", "trunk": [{ "id": 5 }, { "id": 5 }] }),
+            "`trunk[1].id` is 5, expected no VLAN that is there already, as part of 5-5",
+            "",
+        ),
+    ];
+    for (config, msg, details) in table {
+        check(&add(&network(config)), 7, msg, details);
+    }
+}
+
+#[test]
+fn addresses_that_are_named_have_their_prefix_length() {
+    let cidr = "expected an address for a pod with its prefix length, such as 10.1.2.3/24";
+    let static_ips = json!({ "type": "macvlan", "ipam": { "type": "static" } });
+    let mut network = network(static_ips).with("runtimeConfig", json!({ "ips": ["10.1.2.3"] }));
+    check(&add(&network), 7, &format!("`runtimeConfig.ips[0]` is \"10.1.2.3\", {cidr}"), "");
+
+    network = network.with("runtimeConfig", json!({}));
+    network.args = "IP=10.1.2.3".to_owned();
+    check(&add(&network), 7, &format!("`CNI_ARGS IP` is \"10.1.2.3\", {cidr}"), "");
+    network.args = "GATEWAY=10.1.2.0/24".to_owned();
+    let gateway = "expected IP addresses joined by ',', without prefix lengths";
+    check(&add(&network), 4, &format!("CNI_ARGS GATEWAY is \"10.1.2.0/24\", {gateway}"), "");
+}
+
+#[test]
+fn an_ipam_plugin_is_no_path() {
+    let network = network(json!({ "type": "macvlan", "ipam": { "type": "../bin/sh" } }));
+    let msg = "`ipam.type` is \"../bin/sh\", expected the name of a plugin, without '/'";
+    check(&add(&network), 7, msg, "");
+}
+
+#[test]
 fn what_is_no_json_is_told_with_its_place() {
     let reply = add_with(&network(json!({})), "c1", "{\"cniVersion\": \"1.1.0\",\n oops}");
     assert_eq!(reply.code(), Some(6), "{reply:#?}");
@@ -127,7 +204,7 @@ fn a_pod_that_is_gone_or_is_the_host_gets_nothing() {
 
 #[test]
 fn version_and_status_are_answered() {
-    let network = network(json!({}));
+    let network = network(json!({ "type": "macvlan", "master": "lo" }));
     let reply = network.call("VERSION", &[]);
     assert!(reply.success, "{reply:#?}");
     let spoken = json!(["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]);

@@ -26,15 +26,19 @@ const DHCP_SOCKET: &str = "/run/cni/dhcp.sock";
 
 impl IpamConf {
     pub(super) fn parse(sources: &Sources<'_>) -> Result<Self, Invalid> {
-        let ipam = sources.root.inside("ipam")?;
-        match ipam_type(&sources.root)? {
-            Some("host-local") => host_local(sources).map(Self::HostLocal),
+        let Sources { root, runtime, inputs, .. } = sources;
+        let Some(section) = root.object("ipam")? else { return Ok(Self::None) };
+        let ipam = Fields::unchecked(section, "ipam");
+        match ipam_type(root)? {
+            Some("host-local") => {
+                HostLocalConf::parse(section, root, runtime, inputs).map(Self::HostLocal)
+            }
             Some("static") => StaticConf::parse(&ipam, sources).map(Self::Static),
             Some(name) => {
                 let plugin = name.parse().map_err(|_| ipam.invalid("type", PluginName::EXPECTED));
                 plugin.map(Self::Delegate)
             }
-            None if ipam.entries().all(|(_, value)| says_nothing(value)) => Ok(Self::None),
+            None if section.values().all(says_nothing) => Ok(Self::None),
             None => Err(ipam
                 .invalid("type", "the name of an IPAM plugin, such as \"host-local\"")
                 .advise("Set `ipam.type`, or leave `ipam` out for a link without addresses")),
@@ -46,13 +50,6 @@ impl IpamConf {
     pub fn is_dhcp(&self) -> bool {
         matches!(self, Self::Delegate(plugin) if plugin.as_str() == "dhcp")
     }
-}
-
-pub(super) fn host_local(sources: &Sources<'_>) -> Result<HostLocalConf, Invalid> {
-    let Some(ipam) = sources.root.object("ipam")? else {
-        return Err(sources.root.invalid("ipam", "an object"));
-    };
-    HostLocalConf::parse(ipam, &sources.root, &sources.runtime, sources.inputs)
 }
 
 /// The type of the section; none where the attachment is to have no address.

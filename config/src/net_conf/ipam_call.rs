@@ -6,11 +6,13 @@ use std::str::FromStr;
 use linkspan_types::ParseError;
 use serde_json::{Map, Value};
 
-use super::ipam::{IpamConf, host_local};
+use super::host_local::HostLocalConf;
+use super::ipam::IpamConf;
 use super::parse_name;
 use super::runtime::RuntimeInputs;
 use super::sources::Sources;
 use super::statics::StaticConf;
+use crate::fields::Fields;
 use crate::{Invalid, NetworkName};
 
 /// The names of IPAM plugins under which we may be called.
@@ -39,14 +41,18 @@ impl IpamCall {
         called_as: IpamName,
     ) -> Result<Self, Invalid> {
         let sources = Sources::new(config, inputs)?;
-        let name = parse_name(&sources.root)?;
+        let root = &sources.root;
+        let name = parse_name(root)?;
+        let Some(section) = root.object("ipam")? else {
+            return Err(root.invalid("ipam", "an object"));
+        };
         let ipam = match called_as {
-            IpamName::HostLocal => IpamConf::HostLocal(host_local(&sources)?),
-            IpamName::Static if sources.root.get("ipam").is_none() => {
-                return Err(sources.root.invalid("ipam", "an object"));
+            IpamName::HostLocal => {
+                IpamConf::HostLocal(HostLocalConf::parse(section, root, &sources.runtime, inputs)?)
             }
             IpamName::Static => {
-                IpamConf::Static(StaticConf::parse(&sources.root.inside("ipam")?, &sources)?)
+                let section = Fields::unchecked(section, "ipam");
+                IpamConf::Static(StaticConf::parse(&section, &sources)?)
             }
         };
         Ok(Self { name, ipam })

@@ -1,5 +1,6 @@
 //! `ipam` of type static: the addresses that the configuration or the runtime names.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -51,11 +52,10 @@ impl StaticConf {
             let last = sources.inputs.gateways.iter().rfind(|gw| address.address.contains(*gw));
             address.gateway = last.copied().or(address.gateway);
         }
-        Ok(Self {
-            addresses: each_once(addresses),
-            routes: parse_routes(ipam)?,
-            dns: Dns::parse(ipam)?,
-        })
+        // The kernel refuses an address that is there already.
+        let mut seen = HashSet::new();
+        addresses.retain(|address| seen.insert(address.address));
+        Ok(Self { addresses, routes: parse_routes(ipam)?, dns: Dns::parse(ipam)? })
     }
 }
 
@@ -63,8 +63,8 @@ fn configured(ipam: &Fields<'_>) -> Result<Vec<StaticAddress>, Invalid> {
     const LIST: &str = "a list such as [{\"address\": \"10.1.2.3/24\", \"gateway\": \"10.1.2.1\"}]";
     let one = |entry: &Fields<'_>| {
         entry.refuse_near_misses(&["address", "gateway"])?;
-        let text = entry.text("address", CIDR)?.unwrap_or_default();
-        let net = with_subnet(text).ok_or_else(|| entry.invalid("address", CIDR))?;
+        let ip = entry.text("address", CIDR)?.and_then(|text| text.parse().ok());
+        let net = ip.and_then(with_subnet).ok_or_else(|| entry.invalid("address", CIDR))?;
         let gateway = parse_address(entry, "gateway")?;
         if gateway.is_some_and(|gateway| gateway.is_ipv4() != net.addr().is_ipv4()) {
             return Err(entry.invalid("gateway", format!("an address of the same family as {net}")));
@@ -79,40 +79,27 @@ fn configured(ipam: &Fields<'_>) -> Result<Vec<StaticAddress>, Invalid> {
 
 /// What `ips` of `args.cni` or of `runtimeConfig` asks for.
 fn asked(place: &Fields<'_>) -> Result<Vec<StaticAddress>, Invalid> {
-    let nets = place.each("ips", CIDR, with_subnet)?;
+    let nets = place.each("ips", CIDR, |text| with_subnet(text.parse().ok()?))?;
     Ok(nets.into_iter().map(|address| StaticAddress { address, gateway: None }).collect())
 }
 
 fn of_environment(ips: &[RequestedIp]) -> Result<Vec<StaticAddress>, Invalid> {
-    let one = |ip: &RequestedIp| {
-        let shown = Value::from(ip.to_string());
-        let address = with_subnet(&ip.to_string())
-            .ok_or_else(|| Invalid::new("CNI_ARGS IP", Some(&shown), CIDR))?;
-        Ok(StaticAddress { address, gateway: None })
+    let one = |ip: &RequestedIp| match with_subnet(*ip) {
+        Some(address) => Ok(StaticAddress { address, gateway: None }),
+        None => Err(Invalid::new("CNI_ARGS IP", Some(&Value::from(ip.to_string())), CIDR)),
     };
     ips.iter().map(one).collect()
 }
 
 /// An address that a pod can have, and its subnet.
-fn with_subnet(text: &str) -> Option<IpNet> {
-    match text.parse().ok()? {
+fn with_subnet(ip: RequestedIp) -> Option<IpNet> {
+    match ip {
         RequestedIp::InSubnet(net) => {
             let address = net.addr();
             (!address.is_unspecified() && !address.is_multicast()).then_some(net)
         }
         RequestedIp::Address(_) => None,
     }
-}
-
-/// The kernel refuses an address that is there already.
-fn each_once(addresses: Vec<StaticAddress>) -> Vec<StaticAddress> {
-    let mut once: Vec<StaticAddress> = Vec::new();
-    for address in addresses {
-        if !once.iter().any(|known| known.address == address.address) {
-            once.push(address);
-        }
-    }
-    once
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::host_local;
 use super::ipam::ipam_type;
+use super::ipam_call::IpamName;
 use super::kind_name::KindName;
 use super::parse_name;
 use crate::fields::Fields;
@@ -46,14 +47,33 @@ impl TeardownConf {
         match ipam_type(&root) {
             Err(_) | Ok(None) => {}
             Ok(Some("static")) => conf.is_static = true,
-            Ok(Some("host-local")) => {
-                conf.host_local_data_dir =
-                    root.inside("ipam").and_then(|ipam| host_local::data_dir(&ipam)).ok();
-            }
+            Ok(Some("host-local")) => conf.host_local_data_dir = host_local_data_dir(&root),
             Ok(Some(name)) => conf.ipam_delegate = name.parse().ok(),
         }
         Ok(conf)
     }
+
+    /// The same where we are called as the IPAM plugin of another main plugin, as in
+    /// [`IpamCall`](super::IpamCall): then `ipam.type` does not count, nor does the kind.
+    pub fn parse_ipam_call(
+        config: &Map<String, Value>,
+        called_as: IpamName,
+    ) -> Result<Self, Invalid> {
+        let root = Fields::unchecked(config, "");
+        let is_host_local = called_as == IpamName::HostLocal;
+        Ok(Self {
+            name: parse_name(&root)?,
+            kind: None,
+            host_local_data_dir: is_host_local.then(|| host_local_data_dir(&root)).flatten(),
+            ipam_delegate: None,
+            is_static: called_as == IpamName::Static,
+        })
+    }
+}
+
+/// Where the reservations are; none where ADD has refused the place.
+fn host_local_data_dir(root: &Fields<'_>) -> Option<PathBuf> {
+    root.inside("ipam").and_then(|ipam| host_local::data_dir(&ipam)).ok()
 }
 
 #[cfg(test)]
@@ -109,5 +129,17 @@ mod tests {
         assert_eq!(delegate(json!({"type": "dhcp"})), "dhcp".parse().ok());
         assert_eq!(delegate(json!({"type": "static"})), None);
         assert!(teardown(json!({"ipam": {"type": "static", "addresses": 7}})).is_static);
+    }
+
+    #[test]
+    fn called_as_an_ipam_plugin_the_type_does_not_count() {
+        let config =
+            map(json!({"name": "net", "type": "bridge", "ipam": {"type": "x", "dataDir": "/x"}}));
+        let conf = TeardownConf::parse_ipam_call(&config, IpamName::HostLocal).unwrap();
+        assert_eq!(conf.host_local_data_dir, Some(PathBuf::from("/x")));
+        assert_eq!((conf.kind, conf.ipam_delegate, conf.is_static), (None, None, false));
+        let conf = TeardownConf::parse_ipam_call(&config, IpamName::Static).unwrap();
+        assert_eq!((conf.host_local_data_dir, conf.is_static), (None, true));
+        assert!(TeardownConf::parse_ipam_call(&Map::new(), IpamName::Static).is_err());
     }
 }
