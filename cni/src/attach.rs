@@ -1,122 +1,234 @@
 //! ADD: puts one interface into a pod, or leaves the node as it was.
 
+use std::fs::File;
 use std::path::Path;
 
-use linkspan_config::net_conf::{IpamConf, KindConf, NetConf};
-use linkspan_linux::{Netns, OpenNetnsError, RouteSocket};
-use linkspan_types::PciAddress;
+use linkspan_config::net_conf::{KindName, NetConf, wanted_resource};
+use linkspan_linux::{Link, Netns, OpenNetnsError, RouteSocket};
+use linkspan_types::{IfName, MacAddr};
 
 use crate::addresses;
 use crate::detach;
-use crate::ipam;
+use crate::device_info;
+use crate::ipam::Ipam;
 use crate::journal::{AttachmentKey, Record};
-use crate::kind::sriov::{Destination, Vf};
+use crate::kind::child::mac_of;
+use crate::kind::{Claim, LinkRecord, Plan, Way};
 use crate::node::Node;
 use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 
 /// Attaches a pod: parse, lock, journal, link, address, announce, result.
 ///
-/// What fails after the journal was written is undone before the error is returned. If even that fails, or
-/// the process is killed, the journal still has all that DEL needs.
-pub fn add(node: &Node, netns_path: &Path, attachment: &Attachment) -> Result<AddResult, CniError> {
-    let conf = NetConf::parse(&attachment.network.config, &attachment.args.runtime_inputs(), None)?;
-    let KindConf::Sriov(sriov) = &conf.kind else {
-        return Err(CniError::new(Code::UnsupportedField, "this kind is not there yet", ""));
-    };
-    let key = AttachmentKey::new(&conf.name, &attachment.id);
-    let netns = open_pod(netns_path)?;
-
-    let _lock = node.lock(sriov.device)?;
-    let mut host = RouteSocket::open()?;
-    make_free(node, &mut host, &key, sriov.device)?;
-    let vf = Vf::find(&node.sysfs, &mut host, sriov)?;
-    let record = Record {
-        key,
-        netns: netns_path.to_owned(),
-        vf: vf.record().clone(),
-        addresses: addresses_folder(&conf.ipam),
-    };
-    node.journal().write(&record)?;
-
-    let to = Destination {
-        netns: &netns,
-        path: netns_path,
-        name: &record.key.interface,
-        mtu: sriov.mtu,
-    };
-    attach(node, &mut host, &vf, &to, &conf, attachment)
-        .map_err(|error| undo(node, &mut host, &record, error))
-}
-
-fn attach(
+/// What fails is undone before the error is returned. If even that fails, or the process is killed, the
+/// journal and the files of the addresses still have all that DEL needs.
+pub fn add(
     node: &Node,
-    host: &mut RouteSocket,
-    vf: &Vf,
-    to: &Destination,
-    conf: &NetConf,
+    netns_path: &Path,
     attachment: &Attachment,
+    called_as: Option<KindName>,
 ) -> Result<AddResult, CniError> {
-    let mut pod = RouteSocket::open_in(to.netns)?;
-    let link = vf.attach(&node.sysfs, host, &mut pod, to)?;
-    let mut result = ipam::reserve(&conf.ipam, &conf.name, &attachment.id)?;
-    addresses::configure(&mut pod, to.netns, to.name, link.index, &result)?;
-    addresses::tell_neighbours(&mut pod, to.netns, &link, &result);
-
-    result.interfaces = vec![Interface {
-        name: link.name,
-        mac: link.mac,
-        mtu: Some(link.mtu),
-        sandbox: Some(to.path.to_string_lossy().into_owned()),
-        pci_id: Some(vf.record().device.to_string()),
-        ..Interface::default()
-    }];
-    for ip in &mut result.ips {
-        ip.interface = Some(0);
-    }
-    if !conf.dns.is_empty() {
-        result.dns = conf.dns.clone();
-    }
-    Ok(result)
+    let conf = configuration(attachment, called_as)?;
+    let before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
+    let netns = open_pod(netns_path)?;
+    let mut add = Add {
+        node,
+        conf: &conf,
+        key: AttachmentKey::new(&conf.name, &attachment.id),
+        ipam: Ipam::of(&conf, attachment, netns_path, before.as_ref()),
+        host: RouteSocket::open()?,
+        pod: RouteSocket::open_in(&netns)?,
+        netns,
+        path: netns_path,
+        is_recorded: false,
+    };
+    add.refuse_a_name_that_is_taken()?;
+    let own = add.run().map_err(|error| add.undo(error))?;
+    Ok(AddResult::of_chain(before, own))
 }
 
-/// Undoes a failed ADD, and adds to its error what could not be undone.
-fn undo(node: &Node, host: &mut RouteSocket, record: &Record, mut error: CniError) -> CniError {
-    if let Err(left) = detach::undo(node, host, record) {
-        let CniError { msg, .. } = left;
-        error.msg = format!("{}; and what was done so far could not be undone: {msg}", error.msg);
-    }
-    error
+/// One ADD under way.
+struct Add<'a> {
+    node: &'a Node,
+    conf: &'a NetConf,
+    key: AttachmentKey,
+    ipam: Ipam<'a>,
+    host: RouteSocket,
+    pod: RouteSocket,
+    netns: Netns,
+    path: &'a Path,
+    /// Whether the journal has this ADD's record.
+    is_recorded: bool,
 }
 
-/// Makes sure that no other attachment holds the device. One whose pod is gone without a DEL is undone;
-/// one that lives is an error.
-fn make_free(
-    node: &Node,
-    host: &mut RouteSocket,
-    key: &AttachmentKey,
-    device: PciAddress,
-) -> Result<(), CniError> {
-    let Some(holder) = node.journal().holder(device)? else { return Ok(()) };
-    let gone = Netns::open(&holder.netns).is_err_and(|e| e.is_gone());
-    if gone {
-        return detach::undo(node, host, &holder);
+impl Add<'_> {
+    fn run(&mut self) -> Result<AddResult, CniError> {
+        let plan = Plan::of(self.conf);
+        // What is reserved before the journal is written is found by DEL and GC in the files of the addresses.
+        let early = plan.needs_address_first().then(|| self.ipam.reserve()).transpose()?;
+        let mac = early
+            .as_ref()
+            .and_then(|result| result.ips.first())
+            .map(|ip| mac_of(ip.address.addr()));
+        let (record, link) = self.put_link(&plan, mac)?;
+        let mut result = match early {
+            Some(result) => result,
+            None => self.ipam.reserve()?,
+        };
+        if let Some(link) = &link {
+            self.configure(link, &result)?;
+        }
+        if let (Some(path), LinkRecord::Vf(vf)) = (&record.device_info, &record.link) {
+            device_info::write(path, vf.device, vf.pf.map(|pf| pf.address))?;
+        }
+        result.interfaces = vec![self.interface(&record.link, link)];
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        if !self.conf.dns.is_empty() {
+            result.dns = self.conf.dns.clone();
+        }
+        Ok(result)
     }
-    let again = if holder.key == *key { " already" } else { "" };
-    Err(CniError::new(
-        Code::DeviceHeld,
-        format!("VF {device} is{again} held by {}", holder.key),
-        format!(
-            "It is free once the runtime has called DEL for that pod, or the pod's namespace {} is gone",
-            holder.netns.display()
-        ),
-    ))
+
+    /// Puts the link into the pod, its record first. What the attachment claims is locked meanwhile, and no
+    /// longer.
+    fn put_link(
+        &mut self,
+        plan: &Plan,
+        mac: Option<MacAddr>,
+    ) -> Result<(Record, Option<Link>), CniError> {
+        let _own = self.claim(&plan.exclusive_claim())?;
+        let name = self.key.interface.clone();
+        let (netns, path) = (&self.netns, self.path);
+        let way = &mut Way { host: &mut self.host, pod: &mut self.pod, netns, path, name: &name };
+        let found = plan.find(self.node, way)?;
+        let record = Record {
+            key: self.key.clone(),
+            netns: self.path.to_owned(),
+            link: found.record(),
+            ipam: self.ipam.record(),
+            device_info: self.conf.device_info_file.clone(),
+        };
+        let claim = record.link.claim();
+        let _share = if claim.is_exclusive() { None } else { self.node.lock(&claim)? };
+        self.node.journal().write(&record)?;
+        self.is_recorded = true;
+        let link = found.put(self.node, way, mac, self.ipam.is_none())?;
+        Ok((record, link))
+    }
+
+    /// Locks what the attachment is to have for itself, and makes sure that no other one has it. One whose pod
+    /// is gone without a DEL is undone; one that lives is an error.
+    fn claim(&mut self, claim: &Claim) -> Result<Option<File>, CniError> {
+        loop {
+            let lock = self.node.lock(claim)?;
+            if lock.is_none() {
+                return Ok(None);
+            }
+            let Some(holder) = self.node.journal().holder(claim)? else { return Ok(lock) };
+            let gone = Netns::open(&holder.netns).is_err_and(|e| e.is_gone());
+            if !gone {
+                return Err(self.held(claim, &holder));
+            }
+            drop(lock);
+            detach::undo(self.node, &mut self.host, &holder)?;
+        }
+    }
+
+    fn held(&self, claim: &Claim, holder: &Record) -> CniError {
+        let again = if holder.key == self.key { " already" } else { "" };
+        let what = if matches!(claim, Claim::Device(_)) { "VF" } else { "link" };
+        CniError::new(
+            Code::DeviceHeld,
+            format!("{what} {claim} is{again} held by {}", holder.key),
+            format!(
+                "It is free once the runtime has called DEL for that pod, or the pod's namespace {} is gone",
+                holder.netns.display()
+            ),
+        )
+    }
+
+    fn configure(&mut self, link: &Link, result: &AddResult) -> Result<(), CniError> {
+        let duplicates = self.conf.duplicates;
+        addresses::configure(
+            &mut self.pod,
+            &self.netns,
+            &self.key.interface,
+            link,
+            result,
+            duplicates,
+        )?;
+        addresses::tell_neighbours(&mut self.pod, &self.netns, link, result);
+        Ok(())
+    }
+
+    fn interface(&self, record: &LinkRecord, link: Option<Link>) -> Interface {
+        let device = match record {
+            LinkRecord::Vf(vf) => Some(vf.device),
+            LinkRecord::Child(_) | LinkRecord::Pool(_) => None,
+        };
+        let administrative = match record {
+            LinkRecord::Vf(vf) => {
+                vf.change.mac.or(Some(vf.settings.mac).filter(|mac| mac.is_assignable()))
+            }
+            LinkRecord::Child(_) | LinkRecord::Pool(_) => None,
+        };
+        Interface {
+            // A VF that a program in user space drives has no name; the peers give the one it would have.
+            name: self.key.interface.to_string(),
+            mac: link.as_ref().map_or(administrative, |link| link.mac),
+            mtu: link.map(|link| link.mtu),
+            sandbox: Some(self.path.to_string_lossy().into_owned()),
+            pci_id: device.map(|device| device.to_string()),
+            ..Interface::default()
+        }
+    }
+
+    /// The kernel would refuse it too, but only when a record says that the link is this attachment's.
+    fn refuse_a_name_that_is_taken(&mut self) -> Result<(), CniError> {
+        let name: &IfName = &self.key.interface;
+        match self.pod.link_by_name(name) {
+            Err(e) if e.is_missing() => Ok(()),
+            Err(e) => Err(e.into()),
+            Ok(_) => Err(CniError::new(
+                Code::InvalidEnvironment,
+                format!("CNI_IFNAME is {name}, but the pod has an interface of this name already"),
+                "Give each of the pod's networks its own interface name",
+            )),
+        }
+    }
+
+    /// Undoes a failed ADD, and adds to its error what could not be undone.
+    fn undo(&mut self, mut error: CniError) -> CniError {
+        let undone = match self.node.journal().find(&self.key) {
+            Ok(Some(record)) if self.is_recorded => {
+                detach::undo(self.node, &mut self.host, &record)
+            }
+            // This attachment was there before, and the runtime has called ADD once too often.
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => self.ipam.release(),
+            Err(unread) => Err(unread.into()),
+        };
+        if let Err(left) = undone {
+            let CniError { msg, .. } = left;
+            error.msg =
+                format!("{}; and what was done so far could not be undone: {msg}", error.msg);
+        }
+        error
+    }
 }
 
-fn addresses_folder(ipam: &IpamConf) -> Option<std::path::PathBuf> {
-    match ipam {
-        IpamConf::None | IpamConf::Static(_) | IpamConf::Delegate(_) => None,
-        IpamConf::HostLocal(conf) => Some(conf.data_dir.clone()),
-    }
+/// The network's configuration, with the device that the pod was given where it names only the resource.
+fn configuration(
+    attachment: &Attachment,
+    called_as: Option<KindName>,
+) -> Result<NetConf, CniError> {
+    let config = &attachment.network.config;
+    let inputs = attachment.args.runtime_inputs();
+    Ok(match wanted_resource(config)? {
+        None => NetConf::parse(config, &inputs, called_as)?,
+        Some(_resource) => todo!(),
+    })
 }
 
 /// Opens the pod's namespace, which must not be the host's: a VF "moved" there would be renamed on the host.

@@ -1,91 +1,141 @@
-//! DEL and GC: undo an attachment by its record and by what the kernel shows, in any state, any number of
-//! times.
+//! DEL: undoes an attachment by its record and by what the kernel shows, in any state, any number of times.
 
 use std::path::Path;
 
-use linkspan_config::net_conf::TeardownConf;
+use linkspan_config::net_conf::{KindName, TeardownConf};
 use linkspan_linux::RouteSocket;
 
-use crate::ipam;
+use crate::device_info;
+use crate::ipam::IpamRecord;
+use crate::ipam::delegate::DelegateCall;
 use crate::journal::{AttachmentKey, Record};
+use crate::kind::child::{self, ChildKind};
 use crate::kind::sriov::{RestoreError, Restored, restore};
+use crate::kind::{Claim, LinkRecord, pool};
 use crate::node::Node;
-use crate::spec::{Attachment, AttachmentId, CniError, Code, Network};
+use crate::spec::{Attachment, CniError, Code};
 
 /// Undoes one attachment. One that is not there, or only in part, is no error.
-pub fn del(node: &Node, netns: Option<&Path>, attachment: &Attachment) -> Result<(), CniError> {
-    let conf = TeardownConf::parse(&attachment.network.config, None)?;
+pub fn del(
+    node: &Node,
+    netns: Option<&Path>,
+    attachment: &Attachment,
+    called_as: Option<KindName>,
+) -> Result<(), CniError> {
+    let conf = TeardownConf::parse(&attachment.network.config, called_as)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let journal = node.journal();
     journal.discard_drafts(&key)?;
-    let mut released = None;
-    if let Some(record) = journal.find(&key)? {
-        let _lock = node.lock(record.vf.device)?;
-        // While the lock was not ours, another DEL may have done it all.
-        if let Some(mut record) = journal.find(&key)? {
+    let mut released = IpamRecord::None;
+    match journal.find(&key)? {
+        Some(mut record) => {
             if let Some(netns) = netns {
                 netns.clone_into(&mut record.netns);
             }
             undo(node, &mut RouteSocket::open()?, &record)?;
-            released = record.addresses;
+            released = record.ipam;
+        }
+        None => {
+            if let (Some(kind), Some(netns)) = (conf.kind.and_then(child_kind), netns) {
+                child::remove_unrecorded(kind, &key.interface, netns)?;
+            }
         }
     }
-    // Also without a record: the addresses may be from another program, whose place we took.
-    match conf.host_local_data_dir.filter(|folder| released.as_ref() != Some(folder)) {
-        Some(folder) => ipam::release(&folder, &conf.name, &attachment.id),
-        None => Ok(()),
-    }
+    // Also without a record: the addresses may be from another program, whose place we took, or from an ADD
+    // that was killed before its record was written.
+    let addresses = match (conf.host_local_data_dir, &conf.ipam_delegate) {
+        (Some(folder), _) => IpamRecord::HostLocal(folder),
+        (None, Some(plugin)) => {
+            IpamRecord::Delegate(Box::new(DelegateCall::new(plugin.as_str(), attachment, netns)))
+        }
+        (None, None) => IpamRecord::None,
+    };
+    if addresses.is_at(&released) { Ok(()) } else { addresses.release(&conf.name, &attachment.id) }
 }
 
-/// Undoes every attachment of the network that is not among the valid ones, and says which.
+/// Undoes what a record tells of, all that can be: the link, the addresses, and last the record itself, which
+/// stays if anything else does.
 ///
-/// One that can't be undone does not keep the others; the errors come together at the end.
-pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), CniError> {
-    let name = TeardownConf::parse(&network.config, None)?.name;
-    let is_stale =
-        |record: &Record| record.key.network == name && !valid.contains(&record.key.id());
-    let mut host = RouteSocket::open()?;
-    let mut failures = Vec::new();
-    for stale in node.journal().all()?.iter().filter(|record| is_stale(record)) {
-        let _lock = node.lock(stale.vf.device)?;
-        let Some(record) = node.journal().find(&stale.key)? else { continue };
-        match undo(node, &mut host, &record) {
-            Ok(()) => eprintln!("linkspan: removed {}", record.key),
-            Err(error) => failures.push(error),
-        }
-    }
-    join(failures)
-}
-
-/// Undoes what a record tells of, all that can be: the VF, the addresses, and last the record itself,
-/// which stays if anything else does. The caller holds the device's lock.
+/// What the attachment claims is locked while its link is at work on, and not while another plugin is.
 pub(crate) fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Result<(), CniError> {
-    let Record { key, netns, vf, addresses } = record;
+    let Record { key, link, ipam, device_info, .. } = record;
+    let claim = link.claim();
     let mut failures = Vec::new();
-    match restore(&node.sysfs, host, vf, &key.interface, netns) {
-        Ok(Restored::Renamed(name)) => eprintln!(
-            "linkspan: VF {} is back as {name}, because another link is called {} now",
-            vf.device, vf.netdev.name
-        ),
-        Ok(Restored::Whole | Restored::NoDevice) => {}
-        Err(error) => failures.push(error.into()),
+    {
+        let lock = if claim.is_exclusive() { node.lock(&claim)? } else { None };
+        // While the lock was not ours, another call may have done it all, and the claim be another's by now.
+        if lock.is_some() && node.journal().find(key)?.is_none() {
+            return Ok(());
+        }
+        failures.extend(undo_link(node, host, record).err());
     }
-    if let Some(folder) = addresses {
-        failures.extend(ipam::release(folder, &key.network, &key.id()).err());
+    failures.extend(ipam.release(&key.network, &key.id()).err());
+    if let Some(path) = device_info {
+        failures.extend(device_info::remove(path).err());
     }
     join(failures)?;
-    Ok(node.journal().remove(record)?)
+    finish(node, host, record, &claim)
+}
+
+/// Removes the record, and before it a VLAN sub-interface that nobody else has a share in.
+fn finish(
+    node: &Node,
+    host: &mut RouteSocket,
+    record: &Record,
+    claim: &Claim,
+) -> Result<(), CniError> {
+    let journal = node.journal();
+    let vlan = match &record.link {
+        LinkRecord::Child(child) => child.vlan.as_ref(),
+        LinkRecord::Vf(_) | LinkRecord::Pool(_) => None,
+    };
+    let _lock = vlan.map(|_| node.lock(claim)).transpose()?;
+    if let Some(vlan) = vlan
+        && (claim.is_exclusive() || !journal.is_shared(claim, &record.key)?)
+    {
+        child::remove_unused_vlan(host, vlan)?;
+    }
+    Ok(journal.remove(record)?)
+}
+
+fn undo_link(node: &Node, host: &mut RouteSocket, record: &Record) -> Result<(), CniError> {
+    let Record { key, netns, .. } = record;
+    match &record.link {
+        LinkRecord::Vf(vf) => {
+            if let Restored::Renamed(name) = restore(&node.sysfs, host, vf, &key.interface, netns)?
+            {
+                eprintln!(
+                    "linkspan: VF {} is back as {name}, because another link has its name now",
+                    vf.device
+                );
+            }
+        }
+        LinkRecord::Child(child) => {
+            child::remove(node, host, child, &key.interface, netns)?;
+        }
+        LinkRecord::Pool(link) => pool::restore(host, link, &key.interface, netns)?,
+    }
+    Ok(())
+}
+
+/// The kinds whose links a peer has made without a record that we could read.
+fn child_kind(kind: KindName) -> Option<ChildKind> {
+    match kind {
+        KindName::Macvlan => Some(ChildKind::Macvlan),
+        KindName::Ipvlan => Some(ChildKind::Ipvlan),
+        KindName::Macvtap => Some(ChildKind::Macvtap),
+        KindName::Sriov => None,
+    }
 }
 
 /// One error of many: the code and the advice of the first, and what all of them say.
-fn join(failures: Vec<CniError>) -> Result<(), CniError> {
+pub(crate) fn join(failures: Vec<CniError>) -> Result<(), CniError> {
     let messages: Vec<String> = failures.iter().map(|e| e.msg.clone()).collect();
     match failures.into_iter().next() {
         None => Ok(()),
         Some(first) => Err(CniError { msg: messages.join("; "), ..first }),
     }
 }
-
 impl From<RestoreError> for CniError {
     fn from(error: RestoreError) -> Self {
         let advice = match &error {

@@ -1,8 +1,8 @@
 //! The journal: for each attachment one record, complete on disk before the first change to the kernel and
 //! gone after the last, so that whoever was killed in between left enough to undo its work.
 //!
-//! The records are files of `/run/linkspan/attachments`. A file's name says whose record it is and which
-//! device it holds, so that nothing but the one that is wanted is ever opened.
+//! The records are files of `/run/linkspan/attachments`. A file's name says whose record it is and what the
+//! attachment claims, so that nothing but the one that is wanted is ever opened.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,10 +10,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use linkspan_config::{ContainerId, NetworkName};
-use linkspan_types::{IfName, PciAddress};
+use linkspan_types::IfName;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::sriov::VfRecord;
+use crate::ipam::IpamRecord;
+use crate::kind::{Claim, LinkRecord};
 use crate::spec::AttachmentId;
 
 /// Which attachment: one interface of one pod on one network.
@@ -53,16 +54,18 @@ impl std::fmt::Display for AttachmentKey {
 }
 
 /// All that is needed to undo an attachment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Whose record this is.
     pub key: AttachmentKey,
     /// The path of the pod's network namespace.
     pub netns: PathBuf,
-    /// The VF, what it was like before, and what was to change.
-    pub vf: VfRecord,
-    /// Where the attachment's addresses are reserved; none where it has no IPAM.
-    pub addresses: Option<PathBuf>,
+    /// The link: what was to be made or changed, and what it was like before.
+    pub link: LinkRecord,
+    /// Who gave the attachment its addresses.
+    pub ipam: IpamRecord,
+    /// The file that tells others which device the pod has.
+    pub device_info: Option<PathBuf>,
 }
 
 /// The folder of records.
@@ -106,29 +109,45 @@ impl Journal {
     /// Writes a record, whole or not at all: beside its place first, then renamed. There is no `fsync`: the
     /// folder is of this boot only, as is all that the record describes.
     pub fn write(&self, record: &Record) -> Result<(), JournalError> {
-        create_private_folder(&self.folder)?;
-        let path = self.path_of(&record.key, record.vf.device);
-        let beside = self.folder.join(draft_of(&record.key, record.vf.device));
+        let name = name_of(&record.key, &record.link.claim());
+        let path = self.folder.join(&name);
+        let beside = self.folder.join(format!(".{name}"));
         let text = serde_json::to_vec(record)
             .map_err(|source| JournalError::Unreadable { path: path.clone(), source })?;
-        write_private(&beside, &text)
+        in_private_folder(&self.folder, || write_private(&beside, &text))?
             .and_then(|()| fs::rename(&beside, &path))
             .map_err(|source| JournalError::Io { action: "write", path, source })
     }
 
     /// The record of an attachment.
     pub fn find(&self, key: &AttachmentKey) -> Result<Option<Record>, JournalError> {
+        // Most attachments claim nothing, and so the folder need not be read.
+        if let Some(record) = self.read(&name_of(key, &Claim::Nothing))? {
+            return Ok(Some(record).filter(|record| record.key == *key));
+        }
         let prefix = prefix_of(key);
-        let is_device = |rest: &str| rest.parse::<PciAddress>().is_ok();
-        let record = self.first(|name| name.strip_prefix(&prefix).is_some_and(is_device))?;
+        let is_claim = |rest: &str| !rest.contains('=');
+        let record = self.first(|name| name.strip_prefix(&prefix).is_some_and(is_claim))?;
         // A shortened name may, once in ages, be another one's too.
         Ok(record.filter(|record| record.key == *key))
     }
 
-    /// The record of the attachment that holds a device.
-    pub fn holder(&self, device: PciAddress) -> Result<Option<Record>, JournalError> {
-        let suffix = format!("={device}");
+    /// The record of the attachment that has a claim.
+    pub fn holder(&self, claim: &Claim) -> Result<Option<Record>, JournalError> {
+        let suffix = format!("={claim}");
         self.first(|name| name.ends_with(&suffix))
+    }
+
+    /// Whether any attachment but this one has a claim.
+    pub fn is_shared(&self, claim: &Claim, by: &AttachmentKey) -> Result<bool, JournalError> {
+        let (own, suffix) = (name_of(by, claim), format!("={claim}"));
+        Ok(self.names()?.iter().any(|name| name.ends_with(&suffix) && *name != own))
+    }
+
+    /// What of the claims is claimed, each with its file's name before it.
+    pub fn claims(&self) -> Result<Vec<String>, JournalError> {
+        let claim = |name: &String| name.rsplit_once('=').map(|(_, claim)| claim.to_owned());
+        Ok(self.names()?.iter().filter_map(claim).collect())
     }
 
     /// All records.
@@ -139,7 +158,7 @@ impl Journal {
 
     /// Removes a record; one that is not there is as good.
     pub fn remove(&self, record: &Record) -> Result<(), JournalError> {
-        Self::remove_file(self.path_of(&record.key, record.vf.device))
+        Self::remove_file(self.folder.join(name_of(&record.key, &record.link.claim())))
     }
 
     /// Removes what a writer that was killed has left of an attachment's record: no kernel change was made
@@ -148,6 +167,22 @@ impl Journal {
         let prefix = format!(".{}", prefix_of(key));
         for name in self.entries()?.iter().filter(|name| name.starts_with(&prefix)) {
             Self::remove_file(self.folder.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the same of all attachments of a network but these.
+    pub fn discard_other_drafts(
+        &self,
+        network: &NetworkName,
+        but: &[AttachmentKey],
+    ) -> Result<(), JournalError> {
+        let of_network = format!(".{}=", short(network.as_str()));
+        let kept: Vec<String> = but.iter().map(|key| format!(".{}", prefix_of(key))).collect();
+        for name in self.entries()?.iter().filter(|name| name.starts_with(&of_network)) {
+            if !kept.iter().any(|prefix| name.starts_with(prefix)) {
+                Self::remove_file(self.folder.join(name))?;
+            }
         }
         Ok(())
     }
@@ -200,18 +235,15 @@ impl Journal {
             .map(Some)
             .map_err(|source| JournalError::Unreadable { path, source })
     }
-
-    fn path_of(&self, key: &AttachmentKey, device: PciAddress) -> PathBuf {
-        self.folder.join(format!("{}{device}", prefix_of(key)))
-    }
 }
 
-/// Where a record is written before it is renamed. No two write the same: the device is locked.
-fn draft_of(key: &AttachmentKey, device: PciAddress) -> String {
-    format!(".{}{device}", prefix_of(key))
+/// The name of a record's file. While it is being written it has a dot before it; no two write the same, as
+/// a runtime does not call twice at once for one attachment.
+fn name_of(key: &AttachmentKey, claim: &Claim) -> String {
+    format!("{}{claim}", prefix_of(key))
 }
 
-/// `=` stands in none of the parts but an interface's name, and a device is always the last part.
+/// `=` stands in none of the parts but an interface's name, and a claim is always the last part.
 fn prefix_of(key: &AttachmentKey) -> String {
     let (network, container) = (short(key.network.as_str()), short(key.container.as_str()));
     format!("{network}={container}={}=", key.interface)
@@ -230,13 +262,22 @@ fn short(name: &str) -> String {
     format!("{}~{hash:016x}", &name[..LONGEST - 17])
 }
 
-/// Creates a folder that only root can look into, and its parents.
-pub fn create_private_folder(path: &Path) -> Result<(), JournalError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| JournalError::Io {
-        action: "create",
-        path: path.to_owned(),
-        source,
-    })
+/// Does what makes a file in a folder that only root can look into, and makes the folder first where it is
+/// missing, as it is once in a boot.
+pub fn in_private_folder<T>(
+    folder: &Path,
+    make: impl Fn() -> io::Result<T>,
+) -> Result<io::Result<T>, JournalError> {
+    match make() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        done => return Ok(done),
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| JournalError::Io { action: "create", path: folder.to_owned(), source })?;
+    Ok(make())
 }
 
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -252,6 +293,7 @@ fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::sriov::VfRecord;
 
     fn key(network: &str, container: &str, interface: &str) -> AttachmentKey {
         AttachmentKey {
@@ -265,8 +307,9 @@ mod tests {
         Record {
             key,
             netns: "/run/netns/a".into(),
-            vf: VfRecord::of_tests(device.parse().expect("a PCI address")),
-            addresses: None,
+            link: LinkRecord::Vf(VfRecord::of_tests(device.parse().expect("a PCI address"))),
+            ipam: IpamRecord::None,
+            device_info: None,
         }
     }
 
@@ -280,7 +323,7 @@ mod tests {
         let record = record(key.clone(), "0000:01:10.0");
         journal.write(&record).expect("written");
         assert_eq!(journal.find(&key).expect("read"), Some(record.clone()));
-        assert_eq!(journal.holder(record.vf.device).expect("read"), Some(record.clone()));
+        assert_eq!(journal.holder(&record.link.claim()).expect("read"), Some(record.clone()));
         assert_eq!(journal.all().expect("read"), std::slice::from_ref(&record));
 
         for _ in 0..2 {
@@ -307,7 +350,8 @@ mod tests {
         }
         for (n, key) in keys.iter().enumerate() {
             let found = journal.find(key).expect("read").expect("a record");
-            assert_eq!((&found.key, found.vf.device.to_string()), (key, format!("0000:01:10.{n}")));
+            assert_eq!(found.key, *key);
+            assert_eq!(found.link.claim().to_string(), format!("0000:01:10.{n}"));
         }
     }
 
@@ -318,7 +362,7 @@ mod tests {
         let key = key("fast", "c1", "net1");
         let dir = folder.path().join("attachments");
         fs::create_dir(&dir).expect("created");
-        let draft = dir.join(draft_of(&key, "0000:01:10.0".parse().expect("a PCI address")));
+        let draft = dir.join(format!(".{}", name_of(&key, &Claim::Nothing)));
         fs::write(&draft, "{\"key\":").expect("written");
         assert_eq!(journal.all().expect("read"), []);
         journal.discard_drafts(&super::tests::key("fast", "c1", "net2")).expect("another's");

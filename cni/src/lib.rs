@@ -5,11 +5,14 @@ pub mod addresses;
 pub mod attach;
 pub mod check;
 pub mod detach;
+pub mod device_info;
+pub mod gc;
 pub mod ipam;
 pub mod journal;
 pub mod kind;
 pub mod node;
 mod plugin;
 pub mod spec;
+pub mod status;
 
 pub use plugin::run;

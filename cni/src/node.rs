@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use linkspan_linux::pci::Sysfs;
-use linkspan_types::PciAddress;
 
-use crate::journal::{Journal, JournalError, create_private_folder};
+use crate::journal::{Journal, JournalError, in_private_folder};
+use crate::kind::Claim;
 
 /// The places on a node.
 pub struct Node {
@@ -29,17 +29,24 @@ impl Node {
         Journal::below(&self.state)
     }
 
-    /// Waits for the lock of a device, which is held until the file is dropped, or its process dies. There
-    /// is no bound on the wait but the runtime's: whoever holds the lock is at work on this very device.
-    pub fn lock(&self, device: PciAddress) -> Result<File, JournalError> {
+    /// Waits for the lock of what attachments claim, which is held until the file is dropped, or its process
+    /// dies. There is no bound on the wait but the runtime's: whoever holds the lock is at work on this very
+    /// thing. Nothing is locked where nothing is claimed.
+    pub fn lock(&self, claim: &Claim) -> Result<Option<File>, JournalError> {
+        if *claim == Claim::Nothing {
+            return Ok(None);
+        }
         let folder = self.state.join("locks");
-        create_private_folder(&folder)?;
-        let path = folder.join(device.to_string());
+        let path = folder.join(claim.to_string());
         let lock = || {
             let file = File::options().write(true).create(true).truncate(false).open(&path)?;
             file.lock()?;
-            Ok(file)
+            Ok(Some(file))
         };
-        lock().map_err(|source| JournalError::Io { action: "lock", path: path.clone(), source })
+        in_private_folder(&folder, lock)?.map_err(|source| JournalError::Io {
+            action: "lock",
+            path: path.clone(),
+            source,
+        })
     }
 }

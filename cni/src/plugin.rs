@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, check, detach};
+use crate::{attach, check, detach, gc, status};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
@@ -37,18 +37,20 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(node: &Node, call: Call) -> Result<Option<Value>, CniError> {
+    let called_as = None;
     match call {
         Call::Add { netns, attachment } => {
-            let result = attach::add(node, &netns, &attachment)?;
+            let result = attach::add(node, &netns, &attachment, called_as)?;
             Ok(Some(result.to_json(attachment.network.version)))
         }
         Call::Del { netns, attachment } => {
-            detach::del(node, netns.as_deref(), &attachment).map(|()| None)
+            detach::del(node, netns.as_deref(), &attachment, called_as).map(|()| None)
         }
-        Call::Gc { valid, network } => detach::gc(node, &network, &valid).map(|()| None),
-        // ADD needs nothing but the kernel and the node's files.
-        Call::Status { .. } => Ok(None),
-        Call::Check { netns, attachment } => check::check(node, &netns, &attachment).map(|()| None),
+        Call::Gc { valid, network } => gc::gc(node, &network, &valid).map(|()| None),
+        Call::Status { network } => status::status(node, &network, called_as).map(|()| None),
+        Call::Check { netns, attachment } => {
+            check::check(node, &netns, &attachment, called_as).map(|()| None)
+        }
         Call::Version { asked } => Ok(Some(version_reply(&asked))),
     }
 }

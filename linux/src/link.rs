@@ -49,8 +49,8 @@ pub struct Link {
     /// Whether it is an `InfiniBand` link: its hardware address has 20 bytes, and nothing rides on it that
     /// expects Ethernet.
     pub is_infiniband: bool,
-    /// Whether its administrator has asked for promiscuous mode, and can take it back. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
-    /// does not show here.
+    /// Whether its administrator has asked for promiscuous mode, and can take it back. Bridges, macvlan links
+    /// in mode `passthru` and captures ask for it on their own account, which does not show here.
     pub promiscuous: bool,
 }
 
@@ -69,6 +69,8 @@ pub struct LinkChange<'a> {
     pub name: Option<&'a IfName>,
     /// Up or down.
     pub up: Option<bool>,
+    /// Whether it takes frames for any MAC.
+    pub promiscuous: Option<bool>,
 }
 
 impl RouteSocket {
@@ -121,6 +123,9 @@ impl RouteSocket {
             Some(false) => builder.down(),
             None => builder,
         };
+        if let Some(promiscuous) = change.promiscuous {
+            builder = builder.promiscuous(promiscuous);
+        }
         let message = RouteNetlinkMessage::SetLink(builder.build());
         self.change(message, 0, || change.describe(index))
     }
@@ -149,8 +154,13 @@ impl RouteSocket {
 
 impl LinkChange<'_> {
     fn is_empty(&self) -> bool {
-        let Self { netns, mac, mtu, name, up } = self;
-        netns.is_none() && mac.is_none() && mtu.is_none() && name.is_none() && up.is_none()
+        let Self { netns, mac, mtu, name, up, promiscuous } = self;
+        netns.is_none()
+            && mac.is_none()
+            && mtu.is_none()
+            && name.is_none()
+            && up.is_none()
+            && promiscuous.is_none()
     }
 
     fn describe(&self, index: u32) -> String {
@@ -159,6 +169,8 @@ impl LinkChange<'_> {
         parts.extend(self.name.map(|name| format!("name {name}")));
         parts.extend(self.mac.map(|mac| format!("MAC {mac}")));
         parts.extend(self.mtu.map(|mtu| format!("MTU {mtu}")));
+        let modes = |on| if on { "promiscuous mode" } else { "no promiscuous mode" }.to_owned();
+        parts.extend(self.promiscuous.map(modes));
         parts.extend(self.up.map(|up| if up { "up" } else { "down" }.to_owned()));
         format!("change link {index} to {}", parts.join(", "))
     }

@@ -54,6 +54,14 @@ impl Network {
         Self { wrapper, ..self.clone() }
     }
 
+    /// The same network, its plugin run by one more program, which everything else that runs it runs.
+    #[must_use]
+    pub fn inside(&self, wrapper: &[&str]) -> Self {
+        let mut other = self.clone();
+        other.wrapper.extend(wrapper.iter().map(|&word| word.to_owned()));
+        other
+    }
+
     /// The same network, what runs its plugin being run by one more program.
     #[must_use]
     pub fn also_run_by(&self, wrapper: &[&str]) -> Self {

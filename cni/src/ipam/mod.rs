@@ -1,36 +1,147 @@
 //! Who gives an attachment its addresses.
 
+pub mod delegate;
 pub mod host_local;
+pub mod statics;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linkspan_config::NetworkName;
-use linkspan_config::net_conf::IpamConf;
+use linkspan_config::net_conf::{IpamConf, KindConf, NetConf};
+use serde::{Deserialize, Serialize};
 
-use crate::spec::{AddResult, AttachmentId, CniError, Code};
+use crate::spec::{AddResult, Attachment, AttachmentId, CniError};
+use delegate::DelegateCall;
 
-/// Reserves what the configuration asks for, as an IPAM plugin's result: no interfaces.
-pub fn reserve(
-    conf: &IpamConf,
-    network: &NetworkName,
-    owner: &AttachmentId,
-) -> Result<AddResult, CniError> {
-    match conf {
-        IpamConf::None => Ok(AddResult::default()),
-        IpamConf::HostLocal(conf) => Ok(host_local::reserve(conf, network, owner, &[])?),
-        IpamConf::Static(_) | IpamConf::Delegate(_) => Err(CniError::new(
-            Code::UnsupportedField,
-            "`ipam.type` is another than \"host-local\", and no other is there yet",
-            "",
-        )),
+/// The addresses of one ADD.
+pub struct Ipam<'a> {
+    source: Source<'a>,
+    network: &'a NetworkName,
+    owner: &'a AttachmentId,
+}
+
+enum Source<'a> {
+    None,
+    HostLocal(&'a linkspan_config::net_conf::HostLocalConf),
+    Static(&'a linkspan_config::net_conf::StaticConf),
+    Delegate(DelegateCall),
+    /// An ipvlan link takes over the addresses that the plugins before it have got.
+    Chained(AddResult),
+}
+
+/// What the journal keeps of it: all that it takes to give the addresses back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpamRecord {
+    /// Nobody has to be told.
+    None,
+    /// host-local's data folder.
+    HostLocal(PathBuf),
+    /// Another plugin, and how it was called.
+    Delegate(Box<DelegateCall>),
+}
+
+impl<'a> Ipam<'a> {
+    /// Who gives, or gave, addresses to an attachment. `before` is the result of the plugins before this one.
+    #[must_use]
+    pub fn of(
+        conf: &'a NetConf,
+        attachment: &'a Attachment,
+        netns: &Path,
+        before: Option<&AddResult>,
+    ) -> Self {
+        let source = match &conf.ipam {
+            IpamConf::None => match (&conf.kind, before) {
+                (KindConf::Ipvlan(_), Some(before)) if !before.ips.is_empty() => {
+                    let ips = before.ips.clone();
+                    Source::Chained(AddResult {
+                        ips,
+                        routes: before.routes.clone(),
+                        ..AddResult::default()
+                    })
+                }
+                _ => Source::None,
+            },
+            IpamConf::HostLocal(conf) => Source::HostLocal(conf),
+            IpamConf::Static(conf) => Source::Static(conf),
+            IpamConf::Delegate(plugin) => {
+                Source::Delegate(DelegateCall::new(plugin.as_str(), attachment, Some(netns)))
+            }
+        };
+        Self { source, network: &conf.name, owner: &attachment.id }
+    }
+
+    /// Whether there are no addresses.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self.source, Source::None)
+    }
+
+    /// What the journal has to keep.
+    #[must_use]
+    pub fn record(&self) -> IpamRecord {
+        match &self.source {
+            Source::None | Source::Static(_) | Source::Chained(_) => IpamRecord::None,
+            Source::HostLocal(conf) => IpamRecord::HostLocal(conf.data_dir.clone()),
+            Source::Delegate(call) => IpamRecord::Delegate(Box::new(call.clone())),
+        }
+    }
+
+    /// Reserves what the configuration asks for, as an IPAM plugin's result: no interfaces.
+    pub fn reserve(&self) -> Result<AddResult, CniError> {
+        match &self.source {
+            Source::None => Ok(AddResult::default()),
+            Source::HostLocal(conf) => {
+                Ok(host_local::reserve(conf, self.network, self.owner, &[])?)
+            }
+            Source::Static(conf) => Ok(statics::result(conf)),
+            Source::Delegate(call) => call.add(),
+            Source::Chained(before) => Ok(before.clone()),
+        }
+    }
+
+    /// In what the reservations are not as `result` tells, which is what ADD came to.
+    pub fn check(&self, result: &AddResult) -> Result<Vec<String>, CniError> {
+        match &self.source {
+            Source::None | Source::Chained(_) => Ok(Vec::new()),
+            Source::HostLocal(conf) => {
+                let reserved = host_local::find(&conf.data_dir, self.network, self.owner)?;
+                let set_of = |address| conf.sets.iter().any(|set| set.range_of(address).is_some());
+                let given = result.ips.iter().map(|ip| ip.address.addr()).filter(|ip| set_of(*ip));
+                let lost = given.filter(|address| !reserved.contains(address));
+                Ok(lost.map(|address| format!("address {address} is not reserved")).collect())
+            }
+            Source::Static(conf) => Ok(statics::differences(conf, result)),
+            Source::Delegate(call) => call.check().map(|()| Vec::new()),
+        }
+    }
+
+    /// Gives everything back.
+    pub fn release(&self) -> Result<(), CniError> {
+        self.record().release(self.network, self.owner)
     }
 }
 
-/// Frees what an attachment has of host-local in a data folder; that there is nothing is no error.
-pub fn release(
-    data_dir: &Path,
-    network: &NetworkName,
-    owner: &AttachmentId,
-) -> Result<(), CniError> {
-    Ok(host_local::release(data_dir, network, owner, &[])?)
+impl IpamRecord {
+    /// Whether both are kept by the same hand: what one has given back, the other need not.
+    #[must_use]
+    pub fn is_at(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, _) => true,
+            (Self::HostLocal(folder), Self::HostLocal(other)) => folder == other,
+            (Self::Delegate(call), Self::Delegate(other)) => {
+                call.delegate.plugin == other.delegate.plugin
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives an attachment's addresses back; that there are none is no error.
+    pub fn release(&self, network: &NetworkName, owner: &AttachmentId) -> Result<(), CniError> {
+        match self {
+            Self::None => Ok(()),
+            Self::HostLocal(folder) => Ok(host_local::release(folder, network, owner, &[])?),
+            Self::Delegate(call) => call.del(),
+        }
+    }
 }

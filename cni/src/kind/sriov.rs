@@ -8,7 +8,7 @@ use std::path::Path;
 
 use linkspan_config::net_conf::SriovConf;
 use linkspan_linux::pci::Sysfs;
-use linkspan_linux::{Link, LinkChange, Netns, RouteSocket, VfChange, VfSettings};
+use linkspan_linux::{Link, LinkChange, Netns, RouteSocket, SetVfError, VfChange, VfSettings};
 use linkspan_types::{IfName, MacAddr, Mtu, PciAddress, Rates};
 use serde::{Deserialize, Serialize};
 
@@ -22,16 +22,23 @@ pub use restore::{RestoreError, Restored, restore};
 pub struct VfRecord {
     /// The VF.
     pub device: PciAddress,
-    /// Its PF.
-    pub pf: PciAddress,
-    /// Its number on the PF.
-    pub number: u32,
-    /// Its netdev as it was in the host's namespace.
-    pub netdev: NetdevRecord,
+    /// Its PF; none in a virtual machine that was given the VF alone.
+    pub pf: Option<PfRecord>,
+    /// Its netdev as it was in the host's namespace; none where a program in user space drives the VF.
+    pub netdev: Option<NetdevRecord>,
     /// What the PF had set for it; the default where nothing of it is to change.
     pub settings: VfSettings,
-    /// What is to change in the PF's settings.
+    /// What is to change in the PF's settings. Without a PF, only the MAC: the netdev's own.
     pub change: VfChange,
+}
+
+/// Where a VF comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PfRecord {
+    /// The PF.
+    pub address: PciAddress,
+    /// The VF's number on it.
+    pub number: u32,
 }
 
 /// A netdev as it was before it moved.
@@ -52,8 +59,9 @@ pub struct NetdevRecord {
 /// A VF that can be attached: found, looked at, and nothing changed yet.
 pub struct Vf {
     record: VfRecord,
-    index: u32,
-    pf: Pf,
+    /// The netdev, where it has one.
+    index: Option<u32>,
+    pf: Option<Pf>,
 }
 
 /// Where a VF is to go, and what it is to be there.
@@ -68,10 +76,11 @@ pub struct Destination<'a> {
     pub mtu: Option<Mtu>,
 }
 
-/// The netdev of a PF.
+/// The netdev of a PF, and which of its VFs this is about.
 struct Pf {
     index: u32,
     name: IfName,
+    vf: u32,
 }
 
 impl Vf {
@@ -83,24 +92,25 @@ impl Vf {
         conf: &SriovConf,
     ) -> Result<Self, SriovError> {
         let device = conf.device;
-        let (pf_address, number) = physical_function(sysfs, device)?;
-        let pf = Pf::find(sysfs, host, pf_address)?;
+        let pf_record = physical_function(sysfs, device)?;
+        let pf = pf_record.map(|pf| Pf::find(sysfs, host, pf)).transpose()?;
         let link = netdev(sysfs, host, device)?;
-        if link.controller.is_some() {
-            return Err(SriovError::InUseByHost { device, name: link.name });
-        }
-        let netdev = NetdevRecord::of(&link, device)?;
-        let mut settings = VfSettings::default();
-        let mut change = VfChange::default();
-        if touches_pf(conf) {
-            let all = host.vf_settings(pf.index)?;
-            let pf_name = || pf.name.clone();
-            let now = all.into_iter().nth(number as usize);
-            settings = now.ok_or_else(|| SriovError::NotOnPf { device, pf: pf_name(), number })?;
-            change = wanted(conf, &settings, netdev.mac)?;
-        }
-        let record = VfRecord { device, pf: pf_address, number, netdev, settings, change };
-        Ok(Self { record, index: link.index, pf })
+        let netdev = link.as_ref().map(|link| NetdevRecord::of(link, device)).transpose()?;
+        let now = match &pf {
+            Some(pf) if touches_pf(conf) => pf.settings(host, device)?,
+            Some(_) => VfSettings::default(),
+            None => {
+                refuse_what_only_a_pf_can_set(conf)?;
+                refuse_the_machine_s_own(host, device, link.as_ref())?;
+                VfSettings::default()
+            }
+        };
+        let change = match (&pf, touches_pf(conf)) {
+            (Some(_), true) => wanted(conf, &now, netdev.as_ref().map(|netdev| netdev.mac))?,
+            _ => VfChange { mac: conf.mac, ..VfChange::default() },
+        };
+        let record = VfRecord { device, pf: pf_record, netdev, settings: now, change };
+        Ok(Self { record, index: link.map(|link| link.index), pf })
     }
 
     /// What the journal has to keep.
@@ -109,8 +119,8 @@ impl Vf {
         &self.record
     }
 
-    /// Moves the VF into the pod's namespace and sets all that the configuration asks for. It is down
-    /// when this returns. What a failure leaves half done, [`restore`] undoes.
+    /// Moves the VF into the pod's namespace and sets all that the configuration asks for. Its netdev, if it
+    /// has one, is down when this returns. What a failure leaves half done, [`restore`] undoes.
     ///
     /// The MAC goes to the VF first and to its PF second: drivers refuse a VF that changes a MAC which its
     /// PF has set, also to the same one, and some (igb) give a VF the MAC of its PF only when its driver
@@ -121,18 +131,24 @@ impl Vf {
         host: &mut RouteSocket,
         pod: &mut RouteSocket,
         to: &Destination,
-    ) -> Result<Link, SriovError> {
-        let VfRecord { netdev, settings, change, number, .. } = &self.record;
-        if netdev.alt_names.iter().any(|alt_name| alt_name == to.name.as_str()) {
-            host.remove_alt_name(self.index, to.name.as_str())?;
+    ) -> Result<Option<Link>, SriovError> {
+        let VfRecord { netdev, settings, change, .. } = &self.record;
+        if let Some(pf) = &self.pf
+            && change.mac.is_some()
+            && settings.mac != MacAddr::ZERO
+        {
+            pf.set(host, &VfChange { mac: Some(MacAddr::ZERO), ..VfChange::default() })?;
         }
-        if change.mac.is_some() && settings.mac != MacAddr::ZERO {
-            let release = VfChange { mac: Some(MacAddr::ZERO), ..VfChange::default() };
-            host.set_vf(self.pf.index, self.pf.name.as_str(), *number, &release)?;
+        if let (Some(index), Some(netdev)) = (self.index, netdev) {
+            if netdev.alt_names.iter().any(|alt_name| alt_name == to.name.as_str()) {
+                host.remove_alt_name(index, to.name.as_str())?;
+            }
+            self.move_in(sysfs, host, index, to)?;
         }
-        self.move_in(sysfs, host, to)?;
-        host.set_vf(self.pf.index, self.pf.name.as_str(), *number, change)?;
-        Ok(pod.link_by_name(to.name)?)
+        if let Some(pf) = &self.pf {
+            pf.set(host, change)?;
+        }
+        Ok(self.index.map(|_| pod.link_by_name(to.name)).transpose()?)
     }
 
     fn search<'a>(&'a self, sysfs: &'a Sysfs, to: &'a Destination) -> Search<'a> {
@@ -143,12 +159,18 @@ impl Vf {
         &self,
         sysfs: &Sysfs,
         host: &mut RouteSocket,
+        index: u32,
         to: &Destination,
     ) -> Result<(), SriovError> {
         let mac = self.record.change.mac;
-        let mut change =
-            LinkChange { netns: Some(to.netns), name: Some(to.name), mac, mtu: to.mtu, up: None };
-        let mut moved = host.change_link(self.index, &change);
+        let mut change = LinkChange {
+            netns: Some(to.netns),
+            name: Some(to.name),
+            mac,
+            mtu: to.mtu,
+            ..LinkChange::default()
+        };
+        let mut moved = host.change_link(index, &change);
         if let (Err(refusal), Some(mac)) = (&moved, mac)
             && is_deaf(refusal)
             && let Some(mut place) = self.search(sysfs, to).look(host)?
@@ -171,6 +193,21 @@ impl Vf {
     }
 }
 
+/// In which of the PF's settings a VF is not as ADD has left it. Asks the PF for all of its VFs, if ADD has
+/// changed any.
+pub fn differences(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    record: &VfRecord,
+) -> Result<Vec<String>, SriovError> {
+    let VfRecord { device, pf, change, .. } = record;
+    let Some(pf) = pf.filter(|_| !change.is_empty()) else { return Ok(Vec::new()) };
+    let pf = Pf::find(sysfs, host, pf)?;
+    let now = pf.settings(host, *device)?;
+    let all = change.differences(&now).into_iter();
+    Ok(all.map(|(now, expected)| format!("VF {device} has {now}, expected {expected}")).collect())
+}
+
 /// Whether a configuration asks for anything that the PF has to set.
 fn touches_pf(conf: &SriovConf) -> bool {
     let SriovConf { mac, vlan, spoof_check, trust, link_state, min_tx_rate, max_tx_rate, .. } =
@@ -182,7 +219,11 @@ fn touches_pf(conf: &SriovConf) -> bool {
 
 /// What has to change in the PF's settings. Of the two rates the kernel sets both, so one that is not
 /// configured is set to what it is.
-fn wanted(conf: &SriovConf, now: &VfSettings, effective: MacAddr) -> Result<VfChange, SriovError> {
+fn wanted(
+    conf: &SriovConf,
+    now: &VfSettings,
+    effective: Option<MacAddr>,
+) -> Result<VfChange, SriovError> {
     let rates = Rates {
         min: conf.min_tx_rate.unwrap_or(now.rates.min),
         max: conf.max_tx_rate.unwrap_or(now.rates.max),
@@ -191,7 +232,7 @@ fn wanted(conf: &SriovConf, now: &VfSettings, effective: MacAddr) -> Result<VfCh
         return Err(SriovError::Rates { device: conf.device, rates });
     }
     let change = VfChange {
-        mac: conf.mac.filter(|mac| (now.mac, effective) != (*mac, *mac)),
+        mac: conf.mac.filter(|mac| now.mac != *mac || effective.is_some_and(|now| now != *mac)),
         vlan: conf.vlan,
         rates: Some(rates),
         spoof_check: conf.spoof_check,
@@ -201,47 +242,112 @@ fn wanted(conf: &SriovConf, now: &VfSettings, effective: MacAddr) -> Result<VfCh
     Ok(change.against(now))
 }
 
-/// The PF of a VF, and the VF's number on it.
-fn physical_function(sysfs: &Sysfs, device: PciAddress) -> Result<(PciAddress, u32), SriovError> {
+/// Without a PF there is nobody to set these.
+fn refuse_what_only_a_pf_can_set(conf: &SriovConf) -> Result<(), SriovError> {
+    let SriovConf { vlan, spoof_check, trust, link_state, min_tx_rate, max_tx_rate, .. } = conf;
+    let keys = [
+        ("vlan", vlan.is_some()),
+        ("spoofchk", spoof_check.is_some()),
+        ("trust", trust.is_some()),
+        ("link_state", link_state.is_some()),
+        ("min_tx_rate", min_tx_rate.is_some()),
+        ("max_tx_rate", max_tx_rate.is_some()),
+    ];
+    match keys.iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((key, _)) => Err(SriovError::NoPf { device: conf.device, key }),
+    }
+}
+
+/// A device without a PF may be the one by which its machine is reached.
+fn refuse_the_machine_s_own(
+    host: &mut RouteSocket,
+    device: PciAddress,
+    link: Option<&Link>,
+) -> Result<(), SriovError> {
+    match link {
+        Some(link) if host.default_route_link()? == Some(link.index) => {
+            Err(SriovError::DefaultRoute { device, name: link.name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The PF of a VF, and the VF's number on it; none where the machine has no PF.
+fn physical_function(sysfs: &Sysfs, device: PciAddress) -> Result<Option<PfRecord>, SriovError> {
     let function = sysfs.pci(device);
     if !function.exists() {
         return Err(SriovError::NoDevice { device });
     }
-    let Some(pf) = function.physfn()? else {
-        let is_pf = function.total_vfs()?.is_some_and(|total| total > 0);
-        return Err(if is_pf {
-            SriovError::IsPf { device }
-        } else {
-            SriovError::NotAVf { device }
-        });
-    };
-    Ok((pf, function.vf_index(pf)?))
+    match function.physfn()? {
+        Some(address) => Ok(Some(PfRecord { address, number: function.vf_index(address)? })),
+        None if function.total_vfs()?.is_some_and(|total| total > 0) => {
+            Err(SriovError::IsPf { device })
+        }
+        None => Ok(None),
+    }
 }
 
-/// The netdev of a VF that is in the host's namespace.
-fn netdev(sysfs: &Sysfs, host: &mut RouteSocket, device: PciAddress) -> Result<Link, SriovError> {
+/// The netdev of a VF that is in the host's namespace; none where a program in user space drives it.
+fn netdev(
+    sysfs: &Sysfs,
+    host: &mut RouteSocket,
+    device: PciAddress,
+) -> Result<Option<Link>, SriovError> {
     let function = sysfs.pci(device);
     for name in function.net_names()? {
         match host.link_by_name(&name) {
             Err(e) if e.is_missing() => {}
-            link => return Ok(link?),
+            link => return usable(device, link?).map(Some),
         }
     }
     match function.driver()? {
+        Some(driver) if is_of_user_space(&driver) => Ok(None),
         Some(driver) => Err(SriovError::NoNetdev { device, driver }),
         None => Err(SriovError::NoDriver { device }),
     }
+}
+
+fn usable(device: PciAddress, link: Link) -> Result<Link, SriovError> {
+    if link.is_infiniband {
+        return Err(SriovError::Infiniband { device, name: link.name });
+    }
+    if link.controller.is_some() {
+        return Err(SriovError::InUseByHost { device, name: link.name });
+    }
+    Ok(link)
+}
+
+/// Whether a driver is one that leaves a device to a program in user space: it has no netdev then.
+fn is_of_user_space(driver: &str) -> bool {
+    ["vfio-pci", "uio_pci_generic", "igb_uio"].contains(&driver)
 }
 
 impl Pf {
     fn find(
         sysfs: &Sysfs,
         host: &mut RouteSocket,
-        address: PciAddress,
+        PfRecord { address, number }: PfRecord,
     ) -> Result<Self, SriovError> {
         let name = sysfs.pci(address).pf_name()?.ok_or(SriovError::NoPfNetdev { pf: address })?;
         let index = host.link_by_name(&name)?.index;
-        Ok(Self { index, name })
+        Ok(Self { index, name, vf: number })
+    }
+
+    /// What the PF has set for the VF.
+    fn settings(
+        &self,
+        host: &mut RouteSocket,
+        device: PciAddress,
+    ) -> Result<VfSettings, SriovError> {
+        let now = host.vf_settings(self.index)?.into_iter().nth(self.vf as usize);
+        let (pf, number) = (self.name.clone(), self.vf);
+        now.ok_or(SriovError::NotOnPf { device, pf, number })
+    }
+
+    /// Changes what the PF has set for the VF.
+    fn set(&self, host: &mut RouteSocket, change: &VfChange) -> Result<(), SetVfError> {
+        host.set_vf(self.index, self.name.as_str(), self.vf, change)
     }
 }
 
@@ -265,15 +371,8 @@ impl VfRecord {
     pub(crate) fn of_tests(device: PciAddress) -> Self {
         Self {
             device,
-            pf: "0000:01:00.0".parse().expect("a PCI address"),
-            number: 0,
-            netdev: NetdevRecord {
-                name: "enp1s0v0".parse().expect("a name"),
-                alt_names: Vec::new(),
-                mac: MacAddr([2, 0, 0, 0, 0, 1]),
-                mtu: Mtu::try_from(1500).expect("an MTU"),
-                up: false,
-            },
+            pf: None,
+            netdev: None,
             settings: VfSettings::default(),
             change: VfChange::default(),
         }

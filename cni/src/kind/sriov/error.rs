@@ -24,11 +24,29 @@ pub enum SriovError {
         /// The PF.
         device: PciAddress,
     },
-    /// A device without SR-IOV.
-    #[error("`deviceID` is {device}, which is not a virtual function (VF)")]
-    NotAVf {
+    /// A VF in a machine without its PF.
+    #[error("`{key}` is set, but VF {device} has no PF on this machine that could set it")]
+    NoPf {
+        /// The VF.
+        device: PciAddress,
+        /// The key that only a PF can serve.
+        key: &'static str,
+    },
+    /// The link that the machine itself is reached by.
+    #[error("device {device} ({name}) has the host's default route")]
+    DefaultRoute {
         /// The device.
         device: PciAddress,
+        /// Its netdev.
+        name: String,
+    },
+    /// A VF of another fabric.
+    #[error("VF {device} ({name}) is an InfiniBand device, expected an Ethernet one")]
+    Infiniband {
+        /// The VF.
+        device: PciAddress,
+        /// Its netdev.
+        name: String,
     },
     /// A VF without a driver.
     #[error("VF {device} has no driver")]
@@ -133,10 +151,15 @@ fn code_and_advice(error: &SriovError) -> (Code, &'static str) {
             NoSuchDevice,
             "Name one of its VFs: `ls -l /sys/bus/pci/devices/*/physfn` shows which VF belongs to which PF",
         ),
-        SriovError::NotAVf { .. } => (
-            NoSuchDevice,
-            "Name a VF: `ls -d /sys/bus/pci/devices/*/physfn` lists them; a whole NIC is moved into a pod by \
-             the host-device plugin",
+        SriovError::NoPf { .. } => {
+            (InvalidConfig, "Remove this key: whoever gave the VF to this machine sets it there")
+        }
+        SriovError::DefaultRoute { .. } => {
+            (DeviceHeld, "The machine would be cut off: give the pod another device")
+        }
+        SriovError::Infiniband { .. } => (
+            InvalidConfig,
+            "Use ib-sriov-cni for VFs of InfiniBand, or give the pod a VF of an Ethernet NIC",
         ),
         SriovError::NoDriver { device: _ } => (
             TryAgain,
@@ -150,10 +173,7 @@ fn code_and_advice(error: &SriovError) -> (Code, &'static str) {
         SriovError::InUseByHost { .. } => {
             (DeviceHeld, "Take the VF out of the bond, bridge or VRF, or give the pod another VF")
         }
-        SriovError::NotEthernet { .. } => (
-            InvalidConfig,
-            "Give the pod a VF of an Ethernet NIC; InfiniBand VFs need ib-sriov-cni",
-        ),
+        SriovError::NotEthernet { .. } => (InvalidConfig, "Give the pod a VF of an Ethernet NIC"),
         SriovError::NoPfNetdev { .. } => (
             TryAgain,
             "Bind the PF to its network driver, and move it back to the host if a pod has it",

@@ -62,7 +62,7 @@ impl Search<'_> {
         // Before 5.14 the kernel does not say which device a netdev belongs to. Another interface may have
         // the name, if the namespace's path leads to another pod's by now; so the MAC has to be one of the
         // VF's too.
-        let macs = [Some(record.netdev.mac), record.change.mac];
+        let macs = [record.netdev.as_ref().map(|netdev| netdev.mac), record.change.mac];
         let by_name = || {
             links.iter().find(|link| {
                 link.pci.is_none() && link.name == interface.as_str() && macs.contains(&link.mac)

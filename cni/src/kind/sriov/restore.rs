@@ -11,7 +11,7 @@ use linkspan_linux::{
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
 use super::place::{LookError, Place, Search, is_deaf};
-use super::{Pf, SriovError, VfRecord};
+use super::{NetdevRecord, Pf, SriovError, VfRecord, is_of_user_space};
 
 /// How long a VF may take to come back from a namespace that has gone: the kernel takes namespaces apart in
 /// the background, one after the other.
@@ -86,20 +86,22 @@ pub fn restore(
     let search = Search { sysfs, record, interface, netns };
     // A VF that can't be found keeps its VLAN, and one that can is down before it loses it: whoever still has
     // it would be on the untagged network.
-    let mut place = find(host, &search)?;
+    let mut place = match &record.netdev {
+        Some(_) => find(host, &search)?,
+        None => None,
+    };
     if let Some(place) = &mut place {
         place.set_pod_down()?;
     }
     // From here on neither waits for the other's success: what can be restored is.
     let settings = restore_settings(sysfs, host, record);
-    let restored = match place {
-        Some(place) => restore_netdev(host, &search, place),
-        // A VF that was bound to another driver in the meantime has none.
-        None => Ok(Restored::Whole),
+    let restored = match (&record.netdev, place) {
+        (Some(before), Some(place)) => restore_netdev(host, &search, before, place),
+        // A VF that is bound to another driver has none.
+        _ => Ok(Restored::Whole),
     };
     if let Some(pf) = settings? {
-        let mac = VfChange { mac: Some(record.settings.mac), ..VfChange::default() };
-        host.set_vf(pf.index, pf.name.as_str(), record.number, &mac)?;
+        pf.set(host, &VfChange { mac: Some(record.settings.mac), ..VfChange::default() })?;
     }
     restored
 }
@@ -112,19 +114,17 @@ fn restore_settings(
     host: &mut RouteSocket,
     record: &VfRecord,
 ) -> Result<Option<Pf>, RestoreError> {
-    if record.change.is_empty() {
-        return Ok(None);
-    }
-    let pf = Pf::find(sysfs, host, record.pf)?;
+    let Some(pf) = record.pf.filter(|_| !record.change.is_empty()) else { return Ok(None) };
+    let pf = Pf::find(sysfs, host, pf)?;
     let mut undo = record.change.undo(&record.settings);
     let mac_comes_last = undo.mac.is_some_and(|mac| mac != MacAddr::ZERO);
     if mac_comes_last {
         undo.mac = Some(MacAddr::ZERO);
     }
-    if let Err(refusal) = host.set_vf(pf.index, pf.name.as_str(), record.number, &undo) {
+    if let Err(refusal) = pf.set(host, &undo) {
         // What a driver refuses to set it refuses to set back. That is well if ADD failed for that very
         // reason and the setting was never changed, or if the VF is gone and its settings with it.
-        let now = host.vf_settings(pf.index)?.into_iter().nth(record.number as usize);
+        let now = host.vf_settings(pf.index)?.into_iter().nth(pf.vf as usize);
         if now.is_some_and(|now| !undo.is_met_by(&now)) {
             return Err(refusal.into());
         }
@@ -136,18 +136,20 @@ fn restore_settings(
 fn restore_netdev(
     host: &mut RouteSocket,
     search: &Search,
+    before: &NetdevRecord,
     place: Place,
 ) -> Result<Restored, RestoreError> {
-    match bring_home(host, search.record, place) {
+    let device = search.record.device;
+    match bring_home(host, device, before, place) {
         Err(RestoreError::Return { source, .. }) if is_deaf(&source) => {}
         brought => return brought,
     }
     // The kernel may have moved it before it set the MAC or not, that depends on its version.
     if let Some(mut place) = find(host, search)? {
-        place.set_mac_awake(host, search.record.netdev.mac)?;
+        place.set_mac_awake(host, before.mac)?;
     }
     match find(host, search)? {
-        Some(place) => bring_home(host, search.record, place),
+        Some(place) => bring_home(host, device, before, place),
         None => Ok(Restored::Whole),
     }
 }
@@ -169,16 +171,15 @@ fn find(host: &mut RouteSocket, search: &Search) -> Result<Option<Place>, Restor
 
 fn has_no_netdev(sysfs: &Sysfs, device: PciAddress) -> Result<bool, RestoreError> {
     let driver = sysfs.pci(device).driver()?;
-    let user_space = ["vfio-pci", "uio_pci_generic", "igb_uio"];
-    Ok(driver.is_none_or(|driver| user_space.contains(&driver.as_str())))
+    Ok(driver.is_none_or(|driver| is_of_user_space(&driver)))
 }
 
 fn bring_home(
     host: &mut RouteSocket,
-    record: &VfRecord,
+    device: PciAddress,
+    before: &NetdevRecord,
     place: Place,
 ) -> Result<Restored, RestoreError> {
-    let before = &record.netdev;
     let (link, mut pod) = match place {
         Place::Host(link) => (link, None),
         Place::Pod(link, pod) => (link, Some(pod)),
@@ -189,7 +190,7 @@ fn bring_home(
         mac: Some(before.mac).filter(|mac| Some(*mac) != link.mac),
         mtu: Some(before.mtu).filter(|mtu| u32::from(*mtu) != link.mtu),
         name: Some(&before.name).filter(|name| pod.is_some() || name.as_str() != link.name),
-        up: None,
+        ..LinkChange::default()
     };
     let socket = pod.as_mut().unwrap_or(host);
     // A link that is up keeps its name; one that moves goes down by itself.
@@ -197,29 +198,24 @@ fn bring_home(
         let down = LinkChange { up: Some(false), ..LinkChange::default() };
         socket.change_link(link.index, &down)?;
     }
-    let spare = IfName::from(record.device);
+    let spare = IfName::from(device);
     let (name, brought) = match socket.change_link(link.index, &change) {
         Err(e) if e.errno() == Some(Errno::EXIST) => {
             (&spare, socket.change_link(link.index, &LinkChange { name: Some(&spare), ..change }))
         }
         brought => (&before.name, brought),
     };
-    brought.map_err(|source| RestoreError::Return {
-        device: record.device,
-        name: before.name.clone(),
-        source,
-    })?;
-    restore_rest(host, record, name)?;
+    brought.map_err(|source| RestoreError::Return { device, name: before.name.clone(), source })?;
+    restore_rest(host, before, name)?;
     Ok(if *name == before.name { Restored::Whole } else { Restored::Renamed(spare) })
 }
 
 /// The other names and the state, which no move can carry.
 fn restore_rest(
     host: &mut RouteSocket,
-    record: &VfRecord,
+    before: &NetdevRecord,
     name: &IfName,
 ) -> Result<(), RestoreError> {
-    let before = &record.netdev;
     let link = host.link_by_name(name)?;
     for alt_name in before.alt_names.iter().filter(|name| !link.alt_names.contains(name)) {
         match host.add_alt_name(link.index, alt_name) {

@@ -1,0 +1,150 @@
+//! A macvtap link of a pool: a device plugin has made it on the host (kubevirt's, or ours), and it moves into
+//! the pod and back.
+
+use std::path::Path;
+
+use linkspan_config::net_conf::MacChoice;
+use linkspan_linux::{Link, LinkChange, LinkKind, Netns, RouteSocket};
+use linkspan_types::{IfName, MacAddr, Mtu};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash64;
+
+use super::child::{ChildError, Tap};
+
+/// A link of a pool as it was on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRecord {
+    /// The device of the pool that it is.
+    pub device: String,
+    /// Its name.
+    pub name: IfName,
+    /// Its MAC.
+    pub mac: Option<MacAddr>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+}
+
+/// A link of a pool that can be moved: found, and nothing changed yet.
+pub struct PoolLink {
+    record: PoolRecord,
+    index: u32,
+    tap: Tap,
+    mac: MacChoice,
+    mtu: Option<Mtu>,
+}
+
+/// The name that kubevirt's device plugin gives the link of a device: `mvt`, and the last 48 bits of the ID's
+/// `XXH64` as hexadecimal digits (`pkg/util/iface_name.go` of macvtap-cni).
+#[must_use]
+pub fn link_name(device: &str) -> IfName {
+    let name = format!("mvt{:012x}", XxHash64::oneshot(0, device.as_bytes()) & 0xffff_ffff_ffff);
+    name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"))
+}
+
+impl PoolLink {
+    /// Looks the link of a device up.
+    pub fn find(
+        host: &mut RouteSocket,
+        device: &str,
+        tap: Tap,
+        mac: MacChoice,
+        mtu: Option<Mtu>,
+    ) -> Result<Self, ChildError> {
+        let name = link_name(device);
+        let missing = || ChildError::NoPoolLink { name: name.clone(), device: device.to_owned() };
+        let link = match host.link_by_name(&name) {
+            Err(e) if e.is_missing() => return Err(missing()),
+            link => Some(link?).filter(is_macvtap).ok_or_else(missing)?,
+        };
+        let device = device.to_owned();
+        let record = PoolRecord { device, name, mac: link.mac, mtu: link.mtu };
+        Ok(Self { record, index: link.index, tap, mac, mtu })
+    }
+
+    /// What the journal has to keep.
+    #[must_use]
+    pub fn record(&self) -> &PoolRecord {
+        &self.record
+    }
+
+    /// Moves the link into the pod, under its name there. Its node changes with its index; it is given to
+    /// its owner.
+    pub fn attach(
+        &self,
+        host: &mut RouteSocket,
+        pod: &mut RouteSocket,
+        netns: &Netns,
+        name: &IfName,
+        mac_of_address: Option<MacAddr>,
+    ) -> Result<Link, ChildError> {
+        let mac = match self.mac {
+            MacChoice::This(mac) => Some(mac),
+            MacChoice::FromIp => Some(mac_of_address.ok_or(ChildError::NoAddress)?),
+            // It has one.
+            MacChoice::Any => None,
+        };
+        let change = LinkChange {
+            netns: Some(netns),
+            mac,
+            mtu: self.mtu,
+            name: Some(name),
+            ..LinkChange::default()
+        };
+        host.change_link(self.index, &change)?;
+        let link = pod.link_by_name(name)?;
+        self.tap.set_up(pod, &link)?;
+        Ok(link)
+    }
+}
+
+/// Brings a link of a pool back as it was. One whose namespace is gone has gone with it, and its device
+/// plugin makes it anew.
+pub fn restore(
+    host: &mut RouteSocket,
+    record: &PoolRecord,
+    interface: &IfName,
+    netns: &Path,
+) -> Result<(), ChildError> {
+    let netns = match Netns::open(netns) {
+        Err(e) if e.is_gone() => None,
+        netns => Some(netns?),
+    };
+    let mut change = LinkChange {
+        mac: record.mac,
+        mtu: record.mtu.try_into().ok(),
+        promiscuous: Some(false),
+        ..LinkChange::default()
+    };
+    if let Some(link) = find(host, &record.name)? {
+        return Ok(host.change_link(link.index, &change)?);
+    }
+    let Some(netns) = netns else { return Ok(()) };
+    let mut pod = RouteSocket::open_in(&netns)?;
+    let Some(link) = find(&mut pod, interface)? else { return Ok(()) };
+    let home = Netns::current().map_err(ChildError::Home)?;
+    change = LinkChange { netns: Some(&home), name: Some(&record.name), ..change };
+    Ok(pod.change_link(link.index, &change)?)
+}
+
+fn find(socket: &mut RouteSocket, name: &IfName) -> Result<Option<Link>, ChildError> {
+    match socket.link_by_name(name) {
+        Err(e) if e.is_missing() => Ok(None),
+        link => Ok(Some(link?).filter(is_macvtap)),
+    }
+}
+
+fn is_macvtap(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Macvtap { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_called_after_its_device() {
+        // XXH64 of the empty text is ef46db3751d8e999.
+        assert_eq!(link_name("").as_str(), "mvtdb3751d8e999");
+        assert_ne!(link_name("dataplaneMvp0"), link_name("dataplaneMvp1"));
+    }
+}
