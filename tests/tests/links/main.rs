@@ -75,6 +75,7 @@ fn a_link_moves_with_its_name_mac_and_mtu_in_one_message() {
         mtu: Some(Mtu::try_from(1400).unwrap()),
         name: Some(&name("net1")),
         up: Some(true),
+        ..LinkChange::default()
     };
     socket.change_link(index, &change).unwrap();
     let shown = to.link("net1");
