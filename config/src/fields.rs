@@ -204,6 +204,11 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Removes a key, however it is written.
+pub(crate) fn remove(map: &mut Map<String, Value>, key: &str) {
+    map.retain(|k, _| !k.eq_ignore_ascii_case(key));
+}
+
 /// Whether a value is the same as none, as to the field's Go programs: `null`, `false`, `0`, `""`, `[]`.
 pub(crate) fn says_nothing(value: &Value) -> bool {
     match value {

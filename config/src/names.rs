@@ -28,6 +28,11 @@ pub struct PluginName(String);
 #[serde(try_from = "String", into = "String")]
 pub struct ResourceName(String);
 
+/// The error of a text that is not what was expected; a long one is cut, because it may be hostile.
+pub(crate) fn parse_error(text: &str, expected: &'static str) -> ParseError {
+    ParseError { text: text.chars().take(64).collect(), expected }
+}
+
 /// The rule of CNI 1.1.0 for names of networks and IDs of containers.
 fn is_cni_name(text: &str) -> bool {
     (1..=255).contains(&text.len())
@@ -83,7 +88,7 @@ macro_rules! name {
                 if $is_valid(text) {
                     return Ok(Self(text.to_owned()));
                 }
-                Err(ParseError { text: text.chars().take(64).collect(), expected: Self::EXPECTED })
+                Err(parse_error(text, Self::EXPECTED))
             }
         }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::Invalid;
 use crate::fields::Fields;
-use crate::names::is_dns_name;
+use crate::names::{is_dns_name, parse_error};
 
 pub use functions::{Functions, Indices};
 
@@ -142,8 +142,7 @@ impl FromStr for ResourcePrefix {
         if is_dns_name(text) {
             return Ok(Self(text.to_owned()));
         }
-        let text = text.chars().take(64).collect();
-        Err(ParseError { text, expected: "a DNS name in lower case such as example.com" })
+        Err(parse_error(text, "a DNS name in lower case such as example.com"))
     }
 }
 

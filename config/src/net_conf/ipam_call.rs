@@ -13,6 +13,7 @@ use super::runtime::RuntimeInputs;
 use super::sources::Sources;
 use super::statics::StaticConf;
 use crate::fields::Fields;
+use crate::names::parse_error;
 use crate::{Invalid, NetworkName};
 
 /// The names of IPAM plugins under which we may be called.
@@ -63,13 +64,9 @@ impl FromStr for IpamName {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        [Self::HostLocal, Self::Static]
-            .into_iter()
-            .find(|name| name.to_string() == text)
-            .ok_or_else(|| ParseError {
-                text: text.chars().take(64).collect(),
-                expected: "\"host-local\" or \"static\"",
-            })
+        let named = |name: &Self| name.to_string() == text;
+        let found = [Self::HostLocal, Self::Static].into_iter().find(named);
+        found.ok_or_else(|| parse_error(text, "\"host-local\" or \"static\""))
     }
 }
 

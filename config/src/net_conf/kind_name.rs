@@ -7,6 +7,7 @@ use linkspan_types::ParseError;
 
 use crate::Invalid;
 use crate::fields::Fields;
+use crate::names::parse_error;
 
 /// The kinds of attachment. Each has the name of the peer whose configuration it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,10 +33,10 @@ impl FromStr for KindName {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or_else(|| ParseError {
-            text: text.chars().take(64).collect(),
-            expected: Self::EXPECTED,
-        })
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| parse_error(text, Self::EXPECTED))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, remove};
 use crate::{Invalid, ResourceName};
 
 /// The resource of which the caller is to find the pod's device; none where the configuration
@@ -19,7 +19,7 @@ pub fn wanted_resource(config: &Map<String, Value>) -> Result<Option<ResourceNam
 #[must_use]
 pub fn with_device(config: &Map<String, Value>, device: &str) -> Map<String, Value> {
     let mut config = config.clone();
-    config.retain(|key, _| !key.eq_ignore_ascii_case("deviceID"));
+    remove(&mut config, "deviceID");
     config.insert("deviceID".to_owned(), Value::from(device));
     config
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use linkspan_types::{MacAddr, ParseError};
 
+use crate::names::parse_error;
+
 /// What `CNI_ARGS` asks for; each is checked where the environment is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeInputs {
@@ -48,8 +50,7 @@ impl FromStr for RequestedIp {
             Ok(net) => canonical(net).map(Self::InSubnet),
             Err(_) => text.parse().ok().map(|a: IpAddr| Self::Address(a.to_canonical())),
         };
-        parsed
-            .ok_or_else(|| ParseError { text: text.chars().take(64).collect(), expected: EXPECTED })
+        parsed.ok_or_else(|| parse_error(text, EXPECTED))
     }
 }
 

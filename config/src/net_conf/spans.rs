@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use linkspan_types::ParseError;
 
+use crate::names::parse_error;
+
 /// All addresses from a first to a last one of the same family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -92,7 +94,7 @@ impl FromStr for Span {
         } else {
             text.parse::<IpAddr>().ok().map(Self::from)
         };
-        span.ok_or_else(|| ParseError { text: text.chars().take(64).collect(), expected: EXPECTED })
+        span.ok_or_else(|| parse_error(text, EXPECTED))
     }
 }
 

@@ -126,13 +126,10 @@ fn parse_rates(fields: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Invali
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::map;
     use super::*;
     use crate::net_conf::RuntimeInputs;
-    use serde_json::{Map, Value, json};
-
-    fn map(value: Value) -> Map<String, Value> {
-        serde_json::from_value(value).unwrap()
-    }
+    use serde_json::{Value, json};
 
     fn parse_with(
         conf: Value,

@@ -11,7 +11,7 @@ use super::parent::ParentConf;
 use super::resource::{wanted_resource, with_device};
 use super::runtime::RuntimeInputs;
 use super::{KindConf, NetConf};
-use crate::fields::Fields;
+use crate::fields::{Fields, remove};
 use crate::{Invalid, NetworkName, ResourceName};
 
 /// What ADD will need of the node.
@@ -47,8 +47,11 @@ impl StatusConf {
         let told_later =
             resource.is_some() || (kind == KindName::Sriov && !root.is_set("deviceID"));
         let mut whole = if told_later { with_device(config, ANY_DEVICE) } else { config.clone() };
-        if has_no_range_yet(&root)? {
-            whole.retain(|key, _| !key.eq_ignore_ascii_case("ipam"));
+        if addresses_come_later(&root)? {
+            remove(&mut whole, "macFrom");
+        }
+        if ranges_come_later(&root)? {
+            remove(&mut whole, "ipam");
         }
         let conf = NetConf::parse(&whole, &RuntimeInputs::default(), called_as)?;
         let parent = match conf.kind {
@@ -72,8 +75,13 @@ impl StatusConf {
     }
 }
 
+/// Whether it may be the runtime alone that names addresses, without which there is no MAC of them.
+fn addresses_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
+    Ok(ipam_type(root)? == Some("static") || ranges_come_later(root)?)
+}
+
 /// Whether host-local's ranges come with each ADD, in `runtimeConfig.ipRanges`.
-fn has_no_range_yet(root: &Fields<'_>) -> Result<bool, Invalid> {
+fn ranges_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
     let ipam = root.inside("ipam")?;
     Ok(ipam_type(root)? == Some("host-local")
         && root.inside("capabilities")?.is_set("ipRanges")
@@ -162,6 +170,21 @@ mod tests {
             "kind": "macvlan", "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"}, "capabilities": {"ipRanges": true},
         });
         assert!(matches!(status(with_ranges).unwrap().ipam, IpamConf::HostLocal(_)));
+    }
+
+    #[test]
+    fn addresses_may_come_with_the_pod_and_the_mac_with_them() {
+        let later = [
+            json!({"type": "static"}),
+            json!({"type": "host-local"}),
+            json!({"type": "host-local", "subnet": "10.1.2.0/24"}),
+        ];
+        for ipam in later {
+            let keys = json!({"kind": "macvlan", "macFrom": "ip", "ipam": ipam, "capabilities": {"ipRanges": true}});
+            assert!(status(keys).is_ok(), "{ipam}");
+        }
+        let never = json!({"kind": "macvlan", "macFrom": "ip", "ipam": {"type": "dhcp"}});
+        assert!(status(never).is_err());
     }
 
     #[test]
