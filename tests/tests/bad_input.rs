@@ -133,8 +133,23 @@ fn every_kind_has_its_keys_and_is_strict_in_our_own_style() {
         ),
     ];
     for (config, msg, details) in table {
-        check(&add(&network(config)), 7, msg, details);
+        let network = network(config);
+        check(&add(&network), 7, msg, details);
+        // The pod must be deletable all the same.
+        let gone = [("CNI_CONTAINERID", "c1"), ("CNI_IFNAME", "net1")];
+        assert!(network.call("DEL", &gone).success, "{msg}");
+        if !network.config["runtimeConfig"].is_object() {
+            check(&network.call("STATUS", &[]), 7, msg, details);
+        }
     }
+}
+
+#[test]
+fn a_resource_has_a_domain() {
+    let network = network(json!({ "type": "macvlan", "resourceName": "fast" }));
+    let msg = "`resourceName` is \"fast\", expected an extended resource such as linkspan.dev/fast";
+    check(&add(&network), 7, msg, "");
+    check(&network.call("STATUS", &[]), 7, msg, "");
 }
 
 #[test]
