@@ -71,7 +71,7 @@ pub(crate) fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Resu
     }
     failures.extend(ipam.release(&key.network, &key.id()).err());
     if let Some(path) = device_info {
-        failures.extend(device_info::remove(path).err());
+        failures.extend(device_info::remove(path).err().map(CniError::from));
     }
     join(failures)?;
     finish(node, host, record, &claim)
