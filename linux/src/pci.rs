@@ -5,6 +5,7 @@
 mod attribute;
 mod net;
 mod sriov;
+mod trunk;
 mod userspace;
 
 use std::fs;
@@ -15,6 +16,7 @@ use sysfs_class::SysClass;
 
 pub use attribute::SysfsError;
 pub use net::NetDevice;
+pub use trunk::TrunkError;
 pub use userspace::IommuGroup;
 
 /// A sysfs tree: the host's own, or one made by a test.

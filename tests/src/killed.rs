@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::cni::{Network, Reply};
+use crate::lan::{Lan, PARENT, host_local, reservations};
 use crate::pods::Pod;
 
 /// Which system calls a sweep kills at.
@@ -16,16 +19,79 @@ pub enum At {
     EveryChange,
 }
 
-/// A verb that is killed, and the state before it.
+/// The verb that is killed, what goes before it, and what puts the node right afterwards.
 #[derive(Clone, Copy)]
-pub struct Sweep<'a> {
+pub struct Steps {
     /// What is killed.
     pub call: fn(&Network, &Pod) -> Reply,
     /// What goes before: nothing, or an ADD.
     pub first: fn(&Network, &Pod),
-    /// What puts the node right afterwards.
+    /// What puts the node right.
     pub heal: fn(&Network, &Pod),
-    /// Whether it is right.
+}
+
+impl Steps {
+    /// An ADD is killed, and a DEL comes after it.
+    pub const ADD_THEN_DEL: Self = Self { call: add, first: nothing, heal: detach };
+    /// An ADD is killed, and nothing but GC comes after it.
+    pub const ADD_THEN_GC: Self = Self { call: add, first: nothing, heal: collect };
+    /// A DEL is killed, and the runtime calls it again.
+    pub const DEL_THEN_DEL: Self = Self { call: del, first: attach, heal: detach };
+    /// A DEL is killed, and nothing but GC comes after it.
+    pub const DEL_THEN_GC: Self = Self { call: del, first: attach, heal: collect };
+}
+
+fn add(network: &Network, pod: &Pod) -> Reply {
+    network.try_add(pod, "net1")
+}
+
+fn del(network: &Network, pod: &Pod) -> Reply {
+    network.try_del(pod, "net1")
+}
+
+fn nothing(_: &Network, _: &Pod) {}
+
+fn attach(network: &Network, pod: &Pod) {
+    network.add(pod, "net1");
+}
+
+fn detach(network: &Network, pod: &Pod) {
+    network.del(pod, "net1");
+}
+
+fn collect(network: &Network, _: &Pod) {
+    let reply = network.with("cni.dev/valid-attachments", json!([])).call("GC", &[]);
+    assert!(reply.success, "{reply:#?}");
+}
+
+/// Sweeps a native network of a node of the test's own, with addresses of both families. Returns how often the
+/// plugin was killed.
+///
+/// # Panics
+///
+/// If links, addresses or records are not as before after one of the kills.
+pub fn sweep(test: &str, keys: Value, steps: Steps, at: At) -> usize {
+    let lan = Lan::new(test);
+    let data = tempfile::tempdir().unwrap();
+    let mut network = lan.network(json!({
+        "type": "linkspan", "parent": PARENT, "mtu": 1400,
+        "ipam": host_local(&data, &["10.112.0.0/24", "fd00:112::/64"]),
+    }));
+    let Value::Object(keys) = keys else { panic!("{keys} is no object") };
+    network.config.as_object_mut().unwrap().extend(keys);
+    let pod = lan.pod("pod");
+    let show = || (lan.shown(), reservations(&data, test), pod.run("ip", &["-j", "link"]));
+    let before = show();
+    let verify = |place: &str| assert_eq!(show(), before, "{place}");
+    Sweep { steps, verify: &verify, at }.run(&network, &pod)
+}
+
+/// Steps, and how to see that the node is right after them.
+#[derive(Clone, Copy)]
+pub struct Sweep<'a> {
+    /// The steps.
+    pub steps: Steps,
+    /// Panics where the node is not right.
     pub verify: &'a dyn Fn(&str),
     /// Where to kill.
     pub at: At,
@@ -66,13 +132,13 @@ impl Sweep<'_> {
         let mut kills = 0;
         for (name, count) in calls {
             for n in 1..=count {
-                (self.first)(network, pod);
+                (self.steps.first)(network, pod);
                 let (trace, inject) =
                     (format!("trace={name}"), format!("inject={name}:signal=KILL:when={n}"));
                 let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-                let reply = (self.call)(&network.inside(&strace), pod);
+                let reply = (self.steps.call)(&network.inside(&strace), pod);
                 let place = format!("killed before {name} number {n}");
-                (self.heal)(network, pod);
+                (self.steps.heal)(network, pod);
                 (self.verify)(&place);
                 // strace dies of what its tracee died of. A call may need less system calls this time.
                 if reply.status.contains("SIGKILL") {
@@ -89,11 +155,11 @@ impl Sweep<'_> {
     fn calls_of_a_whole_run(&self, network: &Network, pod: &Pod) -> BTreeMap<String, usize> {
         let folder = tempfile::tempdir().unwrap();
         let trace = folder.path().join("trace");
-        (self.first)(network, pod);
+        (self.steps.first)(network, pod);
         let strace = ["strace", "-qq", "-o", trace.to_str().unwrap()];
-        let reply = (self.call)(&network.inside(&strace), pod);
+        let reply = (self.steps.call)(&network.inside(&strace), pod);
         assert!(reply.success, "{reply:#?}");
-        (self.heal)(network, pod);
+        (self.steps.heal)(network, pod);
         (self.verify)("a whole run");
         let mut calls = BTreeMap::new();
         for line in fs::read_to_string(&trace).unwrap().lines() {

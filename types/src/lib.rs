@@ -17,4 +17,4 @@ pub use mtu::Mtu;
 pub use pci::PciAddress;
 pub use text::ParseError;
 pub use vf::{LinkState, Rates};
-pub use vlan::{VlanId, VlanPriority, VlanProtocol, VlanTag};
+pub use vlan::{VlanId, VlanPriority, VlanProtocol, VlanRange, VlanTag};

@@ -42,6 +42,23 @@ pub struct VlanTag {
     pub protocol: VlanProtocol,
 }
 
+/// VLANs from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct VlanRange {
+    /// The first VLAN.
+    pub first: VlanId,
+    /// The last one, which may be the first.
+    pub last: VlanId,
+}
+
+impl VlanRange {
+    /// Whether a VLAN is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
 macro_rules! bounded {
     ($type:ident, $number:ty, $max:literal, $expected:literal) => {
         impl From<$type> for $number {

@@ -9,7 +9,7 @@ use std::path::Path;
 use linkspan_config::net_conf::SriovConf;
 use linkspan_linux::pci::Sysfs;
 use linkspan_linux::{Link, LinkChange, Netns, RouteSocket, SetVfError, VfChange, VfSettings};
-use linkspan_types::{IfName, MacAddr, Mtu, PciAddress, Rates};
+use linkspan_types::{IfName, MacAddr, Mtu, PciAddress, Rates, VlanRange};
 use serde::{Deserialize, Serialize};
 
 pub use error::SriovError;
@@ -30,6 +30,8 @@ pub struct VfRecord {
     pub settings: VfSettings,
     /// What is to change in the PF's settings. Without a PF, only the MAC: the netdev's own.
     pub change: VfChange,
+    /// The VLANs that the VF may tag its frames with.
+    pub trunk: Vec<VlanRange>,
 }
 
 /// Where a VF comes from.
@@ -109,7 +111,8 @@ impl Vf {
             (Some(_), true) => wanted(conf, &now, netdev.as_ref().map(|netdev| netdev.mac))?,
             _ => VfChange { mac: conf.mac, ..VfChange::default() },
         };
-        let record = VfRecord { device, pf: pf_record, netdev, settings: now, change };
+        let trunk = conf.trunk.clone();
+        let record = VfRecord { device, pf: pf_record, netdev, settings: now, change, trunk };
         Ok(Self { record, index: link.map(|link| link.index), pf })
     }
 
@@ -132,7 +135,7 @@ impl Vf {
         pod: &mut RouteSocket,
         to: &Destination,
     ) -> Result<Option<Link>, SriovError> {
-        let VfRecord { netdev, settings, change, .. } = &self.record;
+        let VfRecord { netdev, settings, change, pf: pf_record, trunk, .. } = &self.record;
         if let Some(pf) = &self.pf
             && change.mac.is_some()
             && settings.mac != MacAddr::ZERO
@@ -147,6 +150,9 @@ impl Vf {
         }
         if let Some(pf) = &self.pf {
             pf.set(host, change)?;
+        }
+        if let Some(PfRecord { address, number }) = pf_record {
+            sysfs.pci(*address).add_to_trunk(*number, trunk)?;
         }
         Ok(self.index.map(|_| pod.link_by_name(to.name)).transpose()?)
     }
@@ -244,7 +250,8 @@ fn wanted(
 
 /// Without a PF there is nobody to set these.
 fn refuse_what_only_a_pf_can_set(conf: &SriovConf) -> Result<(), SriovError> {
-    let SriovConf { vlan, spoof_check, trust, link_state, min_tx_rate, max_tx_rate, .. } = conf;
+    let SriovConf { vlan, spoof_check, trust, link_state, .. } = conf;
+    let SriovConf { min_tx_rate, max_tx_rate, trunk, .. } = conf;
     let keys = [
         ("vlan", vlan.is_some()),
         ("spoofchk", spoof_check.is_some()),
@@ -252,6 +259,7 @@ fn refuse_what_only_a_pf_can_set(conf: &SriovConf) -> Result<(), SriovError> {
         ("link_state", link_state.is_some()),
         ("min_tx_rate", min_tx_rate.is_some()),
         ("max_tx_rate", max_tx_rate.is_some()),
+        ("trunk", !trunk.is_empty()),
     ];
     match keys.iter().find(|(_, is_set)| *is_set) {
         None => Ok(()),
@@ -375,6 +383,7 @@ impl VfRecord {
             netdev: None,
             settings: VfSettings::default(),
             change: VfChange::default(),
+            trunk: Vec::new(),
         }
     }
 }

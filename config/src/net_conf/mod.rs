@@ -48,7 +48,6 @@ pub use sriov::SriovConf;
 pub use statics::{StaticAddress, StaticConf};
 pub use status::StatusConf;
 pub use teardown::TeardownConf;
-pub use trunk::VlanRange;
 
 use crate::fields::Fields;
 use crate::{Invalid, NetworkName};

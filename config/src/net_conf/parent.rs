@@ -40,14 +40,14 @@ impl ParentConf {
         if in_container && matches!(link, ParentLink::Device(_)) {
             return Err(root.invalid("linkInContainer", "false where `deviceID` is the parent"));
         }
-        Ok(Self {
-            link,
-            in_container,
-            vlan: root
-                .number::<u16, VlanId>("vlan", VLAN)?
-                .filter(|vlan| *vlan != VlanId::default()),
-            mtu: sources.mtu()?,
-        })
+        let vlan = root.number::<u16, VlanId>("vlan", VLAN)?;
+        let vlan = vlan.filter(|vlan| *vlan != VlanId::default());
+        if in_container && vlan.is_some() {
+            return Err(root
+                .invalid("vlan", "no such key where `linkInContainer` is true")
+                .advise("Put the plugin vlan into the chain, and name its link as the parent"));
+        }
+        Ok(Self { link, in_container, vlan, mtu: sources.mtu()? })
     }
 }
 
@@ -143,9 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_between_the_two_is_read() {
-        let keys = json!({"linkInContainer": true, "vlan": 4094, "mtu": 1400});
-        let conf = parent(&native(), keys);
-        assert!(conf.in_container);
+        assert!(parent(&native(), json!({"linkInContainer": true})).in_container);
+        let conf = parent(&native(), json!({"vlan": 4094, "mtu": 1400}));
         assert_eq!(conf.vlan.map(u16::from), Some(4094));
         assert_eq!(conf.mtu.map(u32::from), Some(1400));
         let conf = parent(&native(), json!({"linkInContainer": false, "vlan": 0, "mtu": 0}));
@@ -194,6 +193,11 @@ mod tests {
                     json!({"deviceID": device, "linkInContainer": true}),
                     "`linkInContainer` is true, expected false where `deviceID` is the parent",
                     "",
+                ),
+                (
+                    json!({"linkInContainer": true, "vlan": 5}),
+                    "`vlan` is 5, expected no such key where `linkInContainer` is true",
+                    "Put the plugin vlan into the chain, and name its link as the parent",
                 ),
                 (
                     json!({"parent": 1}),

@@ -1,12 +1,12 @@
 //! The keys of kind `sriov`, which are sriov-cni's: which VF, and what its PF is to set for it.
 
 use linkspan_types::{
-    LinkState, MacAddr, Mtu, PciAddress, VlanId, VlanPriority, VlanProtocol, VlanTag,
+    LinkState, MacAddr, Mtu, PciAddress, VlanId, VlanPriority, VlanProtocol, VlanRange, VlanTag,
 };
 
 use super::mac;
 use super::sources::Sources;
-use super::trunk::{self, VlanRange};
+use super::trunk;
 use crate::Invalid;
 use crate::fields::Fields;
 

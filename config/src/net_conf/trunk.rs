@@ -1,18 +1,9 @@
 //! `trunk`: the VLANs that a VF may tag its own frames with.
 
-use linkspan_types::VlanId;
+use linkspan_types::{VlanId, VlanRange};
 
 use crate::Invalid;
 use crate::fields::Fields;
-
-/// VLANs in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VlanRange {
-    /// The first; never 0.
-    pub first: VlanId,
-    /// The last; not before the first.
-    pub last: VlanId,
-}
 
 /// How many entries a list may have.
 const MAX_RANGES: usize = 64;
@@ -30,7 +21,7 @@ pub(super) fn parse(root: &Fields<'_>) -> Result<Vec<VlanRange>, Invalid> {
     let mut ranges: Vec<VlanRange> = Vec::new();
     for entry in &entries {
         let (key, range) = parse_range(entry)?;
-        let overlaps = |other: &&VlanRange| range.first <= other.last && other.first <= range.last;
+        let overlaps = |other: &&VlanRange| range.overlaps(**other);
         if let Some(VlanRange { first, last }) = ranges.iter().find(overlaps) {
             let expected = format!("no VLAN that is there already, as part of {first}-{last}");
             return Err(entry.invalid(key, expected));

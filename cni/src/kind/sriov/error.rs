@@ -1,6 +1,6 @@
 //! Why a VF can't be attached, with the CNI code and the advice that go with it.
 
-use linkspan_linux::pci::SysfsError;
+use linkspan_linux::pci::{SysfsError, TrunkError};
 use linkspan_linux::{Errno, NetlinkError, SetVfError};
 use linkspan_types::{IfName, PciAddress, Rates};
 
@@ -121,6 +121,9 @@ pub enum SriovError {
     /// A setting that the driver refuses.
     #[error(transparent)]
     Setting(#[from] SetVfError),
+    /// A trunk that the driver refuses.
+    #[error(transparent)]
+    Trunk(#[from] TrunkError),
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -191,6 +194,11 @@ fn code_and_advice(error: &SriovError) -> (Code, &'static str) {
         SriovError::Move { source, .. } if source.errno() == Some(Errno::ADDRNOTAVAIL) => (
             KernelRefused,
             "The PF does not let the VF have this MAC: see `ip link show` of the PF and the kernel's log",
+        ),
+        SriovError::Trunk(_) => (
+            KernelRefused,
+            "Remove `trunk` from the network's configuration: Intel's and NVIDIA's own drivers have it, the \
+             kernel's have not",
         ),
         SriovError::Setting(_) => (
             KernelRefused,

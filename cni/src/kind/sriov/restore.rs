@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use linkspan_linux::pci::{Sysfs, SysfsError};
+use linkspan_linux::pci::{Sysfs, SysfsError, TrunkError};
 use linkspan_linux::{
     Errno, LinkChange, LinkEvents, NetlinkError, Netns, RouteSocket, SetVfError, VfChange,
 };
@@ -51,6 +51,9 @@ pub enum RestoreError {
     /// The PF's side.
     #[error(transparent)]
     Setting(#[from] SetVfError),
+    /// The PF's trunk.
+    #[error(transparent)]
+    Trunk(#[from] TrunkError),
     /// The PF could not be found.
     #[error(transparent)]
     Pf(#[from] SriovError),
@@ -94,12 +97,16 @@ pub fn restore(
         place.set_pod_down()?;
     }
     // From here on neither waits for the other's success: what can be restored is.
+    let trunk = record
+        .pf
+        .map_or(Ok(()), |pf| sysfs.pci(pf.address).remove_from_trunk(pf.number, &record.trunk));
     let settings = restore_settings(sysfs, host, record);
     let restored = match (&record.netdev, place) {
         (Some(before), Some(place)) => restore_netdev(host, &search, before, place),
         // A VF that is bound to another driver has none.
         _ => Ok(Restored::Whole),
     };
+    trunk?;
     if let Some(pf) = settings? {
         pf.set(host, &VfChange { mac: Some(record.settings.mac), ..VfChange::default() })?;
     }
