@@ -1,7 +1,10 @@
 //! Compiles the .proto files, without protoc and without the network.
 
-const FILES: [&str; 2] =
-    ["kubelet/deviceplugin_v1beta1.proto", "kubelet/pluginregistration_v1.proto"];
+const FILES: [&str; 3] = [
+    "kubelet/deviceplugin_v1beta1.proto",
+    "kubelet/pluginregistration_v1.proto",
+    "linkspan/devices_v1.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use linkspan_config::net_conf::{KindName, NetConf, wanted_resource};
+use linkspan_config::net_conf::{KindName, NetConf, wanted_resource, with_device};
 use linkspan_linux::{Link, Netns, OpenNetnsError, RouteSocket};
 use linkspan_types::{IfName, MacAddr};
 
 use crate::addresses;
 use crate::detach;
 use crate::device_info;
+use crate::devices::{self, SOCKET};
 use crate::ipam::Ipam;
 use crate::journal::{AttachmentKey, Record};
 use crate::kind::child::mac_of;
@@ -27,7 +28,7 @@ pub fn add(
     attachment: &Attachment,
     called_as: Option<KindName>,
 ) -> Result<AddResult, CniError> {
-    let conf = configuration(attachment, called_as)?;
+    let conf = configuration(node, attachment, called_as)?;
     let before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
     let netns = open_pod(netns_path)?;
     let mut add = Add {
@@ -220,15 +221,22 @@ impl Add<'_> {
 
 /// The network's configuration, with the device that the pod was given where it names only the resource.
 fn configuration(
+    node: &Node,
     attachment: &Attachment,
     called_as: Option<KindName>,
 ) -> Result<NetConf, CniError> {
     let config = &attachment.network.config;
     let inputs = attachment.args.runtime_inputs();
-    Ok(match wanted_resource(config)? {
-        None => NetConf::parse(config, &inputs, called_as)?,
-        Some(_resource) => todo!(),
-    })
+    let Some(resource) = wanted_resource(config)? else {
+        return Ok(NetConf::parse(config, &inputs, called_as)?);
+    };
+    let records = node.journal().all()?;
+    let own = records.iter().filter(|record| record.key.container == attachment.id.container_id);
+    // What other pods had, the kubelet has taken from them: their records are dealt with like any dead pod's.
+    let held: Vec<String> = own.filter_map(|record| record.link.device()).collect();
+    let is_held = |device: &str| held.iter().any(|held| held == device);
+    let device = devices::device_of(Path::new(SOCKET), &attachment.args, &resource, is_held)?;
+    Ok(NetConf::parse(&with_device(config, &device), &inputs, called_as)?)
 }
 
 /// Opens the pod's namespace, which must not be the host's: a VF "moved" there would be renamed on the host.

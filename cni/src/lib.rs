@@ -6,6 +6,7 @@ pub mod attach;
 pub mod check;
 pub mod detach;
 pub mod device_info;
+pub mod devices;
 pub mod gc;
 pub mod ipam;
 pub mod journal;

@@ -1,8 +1,26 @@
-//! The gRPC interfaces that Linkspan speaks, and their generated clients and servers.
+//! What Linkspan's programs say to the kubelet and to each other: the .proto files, with what each message is for,
+//! and the code that is generated from them.
 //!
-//! The .proto files, with what each message is for, are in `kubelet/`.
+//! The kubelet speaks gRPC (the feature `grpc`); among ourselves a length before each message is enough.
+
+pub mod framing;
+
+/// What the CNI plugin asks the device plugin.
+#[allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the .proto file documents it"
+)]
+pub mod devices {
+    include!(concat!(env!("OUT_DIR"), "/linkspan.v1.rs"));
+
+    /// Where the device plugin is asked.
+    pub const SOCKET: &str = "/run/linkspan/devices.sock";
+}
 
 /// The kubelet's device plugin API.
+#[cfg(feature = "grpc")]
 #[allow(
     missing_docs,
     clippy::pedantic,
@@ -21,6 +39,7 @@ pub mod deviceplugin {
 }
 
 /// The API by which the kubelet finds plugins in its `plugins_registry` directory.
+#[cfg(feature = "grpc")]
 #[allow(
     missing_docs,
     clippy::pedantic,
