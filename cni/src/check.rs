@@ -52,14 +52,19 @@ pub fn check(
     }
     let ipam = Ipam::of(&conf, attachment, netns_path, Some(&result));
     differences.extend(ipam.check(&result)?);
-    match differences.as_slice() {
-        [] => Ok(()),
-        all => Err(CniError::new(
-            Code::NotAsAttached,
-            all.join("; "),
-            "Delete the pod, and its controller makes it anew",
-        )),
+    verdict(&differences)
+}
+
+/// What comes of the differences that were found.
+pub(crate) fn verdict(differences: &[String]) -> Result<(), CniError> {
+    if differences.is_empty() {
+        return Ok(());
     }
+    Err(CniError::new(
+        Code::NotAsAttached,
+        differences.join("; "),
+        "Delete the pod, and its controller makes it anew",
+    ))
 }
 
 /// The configuration of the ADD, and what the journal has of it. The device may be known to the journal alone.

@@ -21,20 +21,21 @@ pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), 
     let keys: Vec<AttachmentKey> =
         valid.iter().map(|id| AttachmentKey::new(&conf.name, id)).collect();
     node.journal().discard_other_drafts(&conf.name, &keys)?;
-    if let Some(folder) = &conf.host_local_data_dir {
-        match host_local::retain(folder, &conf.name, valid) {
-            Ok(freed) => {
-                for reservation in freed {
-                    say(&reservation);
-                }
-            }
-            Err(error) => failures.push(error.into()),
-        }
-    }
+    failures.extend(free_addresses(&conf, valid).err());
     if let Some(plugin) = &conf.ipam_delegate {
         failures.extend(Delegate::new(plugin.as_str(), network).gc().err());
     }
     join(failures)
+}
+
+/// Frees the addresses that host-local keeps for no valid attachment.
+pub(crate) fn free_addresses(conf: &TeardownConf, valid: &[AttachmentId]) -> Result<(), CniError> {
+    if let Some(folder) = &conf.host_local_data_dir {
+        for reservation in host_local::retain(folder, &conf.name, valid)? {
+            say(&reservation);
+        }
+    }
+    Ok(())
 }
 
 /// Undoes the attachments that have a record, and returns what failed.

@@ -3,12 +3,14 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use linkspan_config::net_conf::KindName;
 use serde_json::Value;
 
+use crate::face::Face;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, check, detach, gc, status};
+use crate::{attach, check, detach, gc, ipam_plugin, status};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
@@ -22,7 +24,7 @@ pub fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
-        Ok(call) => (call.version(), serve(&Node::host(), call)),
+        Ok(call) => (call.version(), serve(own_face(), call)),
         Err(error) => (Version::NEWEST, Err(error.into())),
     };
     let (reply, status) = match outcome {
@@ -36,8 +38,23 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(node: &Node, call: Call) -> Result<Option<Value>, CniError> {
-    let called_as = None;
+fn own_face() -> Face {
+    Face::of(&std::env::args_os().next().unwrap_or_default())
+}
+
+fn serve(face: Face, call: Call) -> Result<Option<Value>, CniError> {
+    match face {
+        Face::Ipam(name) => ipam_plugin::serve(name, call),
+        Face::Main(kind) => serve_main(&Node::host(), call, Some(kind)),
+        Face::Linkspan => serve_main(&Node::host(), call, None),
+    }
+}
+
+fn serve_main(
+    node: &Node,
+    call: Call,
+    called_as: Option<KindName>,
+) -> Result<Option<Value>, CniError> {
     match call {
         Call::Add { netns, attachment } => {
             let result = attach::add(node, &netns, &attachment, called_as)?;

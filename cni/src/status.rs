@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use linkspan_config::NetworkName;
 use linkspan_config::net_conf::{IpamConf, KindName, ParentLink, StatusConf};
 use linkspan_linux::RouteSocket;
 
@@ -24,16 +25,8 @@ pub fn status(node: &Node, network: &Network, called_as: Option<KindName>) -> Re
         None if conf.kind == KindName::Sriov => a_vf_is_left(node)?,
         None => {}
     }
-    match &conf.ipam {
-        IpamConf::None | IpamConf::Static(_) => Ok(()),
-        IpamConf::HostLocal(ipam) => {
-            an_address_is_left(host_local::is_exhausted(ipam, &conf.name)?)
-        }
-        IpamConf::Delegate(plugin) => {
-            conf.dhcp_socket.as_deref().map_or(Ok(()), a_daemon_listens)?;
-            Delegate::new(plugin.as_str(), network).status()
-        }
-    }
+    conf.dhcp_socket.as_deref().map_or(Ok(()), a_daemon_listens)?;
+    an_address_is_left(&conf.ipam, &conf.name, network)
 }
 
 /// A VF is left if no attachment has it. (Which of them the kubelet has promised to a pod is not known here.)
@@ -63,15 +56,21 @@ fn a_vf_is_left(node: &Node) -> Result<(), CniError> {
     }))
 }
 
-fn an_address_is_left(is_exhausted: bool) -> Result<(), CniError> {
-    if !is_exhausted {
-        return Ok(());
+/// Asks who gives the addresses of a network.
+pub(crate) fn an_address_is_left(
+    ipam: &IpamConf,
+    name: &NetworkName,
+    network: &Network,
+) -> Result<(), CniError> {
+    match ipam {
+        IpamConf::HostLocal(conf) if host_local::is_exhausted(conf, name)? => Err(CniError::new(
+            Code::NotAvailable,
+            format!("network {name}: every address of a set of ranges is taken"),
+            "Widen `ipam.ranges`, or delete pods of this network",
+        )),
+        IpamConf::None | IpamConf::HostLocal(_) | IpamConf::Static(_) => Ok(()),
+        IpamConf::Delegate(plugin) => Delegate::new(plugin.as_str(), network).status(),
     }
-    Err(CniError::new(
-        Code::NotAvailable,
-        "every address of a set of ranges is taken",
-        "Widen `ipam.ranges`, or delete pods of this network",
-    ))
 }
 
 fn a_daemon_listens(socket: &Path) -> Result<(), CniError> {

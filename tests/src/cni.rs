@@ -1,10 +1,12 @@
 //! The plugin as a container runtime calls it: the real program, by environment and standard input.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::pods::Pod;
 use crate::program::program;
@@ -16,9 +18,13 @@ pub struct Network {
     pub config: Value,
     /// `CNI_ARGS`.
     pub args: String,
+    /// `CNI_PATH`.
+    pub path: String,
     /// What runs the plugin: the plugin itself, or `strace` and its arguments, say.
     wrapper: Vec<String>,
     plugin: PathBuf,
+    /// Where the plugin is under another name, for as long as anybody may call it so.
+    other_name: Option<Arc<TempDir>>,
 }
 
 /// What one call came to.
@@ -44,7 +50,44 @@ impl Network {
                 config[key] = json!(value);
             }
         }
-        Self { config, args: String::new(), wrapper: Vec::new(), plugin: program("linkspan") }
+        Self {
+            config,
+            args: String::new(),
+            path: "/opt/cni/bin".to_owned(),
+            wrapper: Vec::new(),
+            plugin: program("linkspan"),
+            other_name: None,
+        }
+    }
+
+    /// The same network, its plugin called by another name.
+    ///
+    /// # Panics
+    ///
+    /// If no link to the plugin can be made.
+    #[must_use]
+    pub fn called_as(&self, name: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let plugin = folder.path().join(name);
+        std::os::unix::fs::symlink(&self.plugin, &plugin).unwrap();
+        Self { plugin, other_name: Some(Arc::new(folder)), ..self.clone() }
+    }
+
+    /// The same network, served by another plugin.
+    #[must_use]
+    pub fn served_by(&self, plugin: &Path) -> Self {
+        Self { plugin: plugin.to_owned(), other_name: None, ..self.clone() }
+    }
+
+    /// The directory of the plugin, as `CNI_PATH` has it.
+    ///
+    /// # Panics
+    ///
+    /// Never: a program is in a directory.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        let built = || self.plugin.parent().unwrap();
+        self.other_name.as_ref().map_or_else(built, |folder| folder.path())
     }
 
     /// The same network, its plugin run by another program.
@@ -140,10 +183,7 @@ impl Network {
         let mut words = self.wrapper.iter().map(PathBuf::from).chain([self.plugin.clone()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command
-            .env("CNI_COMMAND", verb)
-            .env("CNI_PATH", "/opt/cni/bin")
-            .env("CNI_ARGS", &self.args);
+        command.env("CNI_COMMAND", verb).env("CNI_PATH", &self.path).env("CNI_ARGS", &self.args);
         command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?} can't be run: {e}"));

@@ -50,25 +50,34 @@ impl<'a> Ipam<'a> {
         netns: &Path,
         before: Option<&AddResult>,
     ) -> Self {
-        let source = match &conf.ipam {
-            IpamConf::None => match (&conf.kind, before) {
-                (KindConf::Ipvlan(_), Some(before)) if !before.ips.is_empty() => {
-                    let ips = before.ips.clone();
-                    Source::Chained(AddResult {
-                        ips,
-                        routes: before.routes.clone(),
-                        ..AddResult::default()
-                    })
-                }
-                _ => Source::None,
-            },
+        let mut ipam = Self::of_section(&conf.ipam, &conf.name, attachment, netns);
+        if let (Source::None, KindConf::Ipvlan(_), Some(before)) =
+            (&ipam.source, &conf.kind, before)
+            && !before.ips.is_empty()
+        {
+            let (ips, routes) = (before.ips.clone(), before.routes.clone());
+            ipam.source = Source::Chained(AddResult { ips, routes, ..AddResult::default() });
+        }
+        ipam
+    }
+
+    /// Who gives addresses by what the section `ipam` says, whatever gets them.
+    #[must_use]
+    pub fn of_section(
+        section: &'a IpamConf,
+        network: &'a NetworkName,
+        attachment: &'a Attachment,
+        netns: &Path,
+    ) -> Self {
+        let source = match section {
+            IpamConf::None => Source::None,
             IpamConf::HostLocal(conf) => Source::HostLocal(conf),
             IpamConf::Static(conf) => Source::Static(conf),
             IpamConf::Delegate(plugin) => {
                 Source::Delegate(DelegateCall::new(plugin.as_str(), attachment, Some(netns)))
             }
         };
-        Self { source, network: &conf.name, owner: &attachment.id }
+        Self { source, network, owner: &attachment.id }
     }
 
     /// Whether there are no addresses.
@@ -109,7 +118,12 @@ impl<'a> Ipam<'a> {
                 let set_of = |address| conf.sets.iter().any(|set| set.range_of(address).is_some());
                 let given = result.ips.iter().map(|ip| ip.address.addr()).filter(|ip| set_of(*ip));
                 let lost = given.filter(|address| !reserved.contains(address));
-                Ok(lost.map(|address| format!("address {address} is not reserved")).collect())
+                let mut lost: Vec<String> =
+                    lost.map(|address| format!("address {address} is not reserved")).collect();
+                if reserved.is_empty() && lost.is_empty() {
+                    lost.push(format!("no address of network {} is reserved for it", self.network));
+                }
+                Ok(lost)
             }
             Source::Static(conf) => Ok(statics::differences(conf, result)),
             Source::Delegate(call) => call.check().map(|()| Vec::new()),

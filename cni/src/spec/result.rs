@@ -98,11 +98,22 @@ impl AddResult {
     /// The result as JSON, without what the version has no place for.
     #[must_use]
     pub fn to_json(&self, version: Version) -> Value {
+        self.to_wire(version, version)
+    }
+
+    /// The result of an IPAM plugin as JSON. Its routes are whole in any version: the main plugin is to set them,
+    /// and the reference plugins take from a result of any version what they know.
+    #[must_use]
+    pub fn to_ipam_json(&self, version: Version) -> Value {
+        self.to_wire(version, Version::NEWEST)
+    }
+
+    fn to_wire(&self, version: Version, of_routes: Version) -> Value {
         let wire = WireResult {
             cni_version: Some(version.to_string()),
             interfaces: self.interfaces.iter().map(|i| i.to_wire(version)).collect(),
             ips: self.ips.iter().map(|ip| ip.to_wire(version)).collect(),
-            routes: self.routes.iter().map(|route| route_to_wire(route, version)).collect(),
+            routes: self.routes.iter().map(|route| route_to_wire(route, of_routes)).collect(),
             dns: self.dns.clone(),
         };
         // None of these types has a key that is no text, all that could make this fail.

@@ -93,6 +93,18 @@ fn shape_of_1_1_0() {
 }
 
 #[test]
+fn an_ipam_plugin_hands_on_whole_routes_in_any_version() {
+    let ipam = AddResult { interfaces: vec![], ..full() };
+    for version in Version::ALL {
+        let whole = ipam.to_json(Version::V1_1_0)["routes"].clone();
+        let json = ipam.to_ipam_json(version);
+        assert_eq!(json["routes"], whole, "{version}");
+        let rest = |mut json: Value| json.as_object_mut().unwrap().remove("routes").map(|_| json);
+        assert_eq!(rest(json), rest(ipam.to_json(version)));
+    }
+}
+
+#[test]
 fn what_is_empty_is_left_out() {
     let empty = AddResult::default();
     assert_eq!(empty.to_json(Version::V1_1_0), json!({"cniVersion": "1.1.0"}));

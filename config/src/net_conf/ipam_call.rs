@@ -12,6 +12,7 @@ use super::parse_name;
 use super::runtime::RuntimeInputs;
 use super::sources::Sources;
 use super::statics::StaticConf;
+use super::status::ranges_come_later;
 use crate::fields::Fields;
 use crate::names::parse_error;
 use crate::{Invalid, NetworkName};
@@ -30,7 +31,7 @@ pub enum IpamName {
 pub struct IpamCall {
     /// The network.
     pub name: NetworkName,
-    /// The addresses; never [`IpamConf::None`] or [`IpamConf::Delegate`].
+    /// The addresses; never [`IpamConf::Delegate`], and [`IpamConf::None`] only for STATUS.
     pub ipam: IpamConf,
 }
 
@@ -57,6 +58,18 @@ impl IpamCall {
             }
         };
         Ok(Self { name, ipam })
+    }
+
+    /// The same for STATUS, where host-local's ranges may come with each ADD.
+    pub fn parse_for_status(
+        config: &Map<String, Value>,
+        called_as: IpamName,
+    ) -> Result<Self, Invalid> {
+        let root = Fields::unchecked(config, "");
+        if called_as == IpamName::HostLocal && ranges_come_later(&root)? {
+            return Ok(Self { name: parse_name(&root)?, ipam: IpamConf::None });
+        }
+        Self::parse(config, &RuntimeInputs::default(), called_as)
     }
 }
 
@@ -111,6 +124,24 @@ mod tests {
         let config =
             json!({"name": "net", "type": "x", "ipam": {"type": "y", "subnet": "10.1.2.0/24"}});
         assert!(matches!(call(config, "host-local"), Ok(IpamConf::HostLocal(_))));
+    }
+
+    #[test]
+    fn ranges_may_come_with_the_pod() {
+        let status = |config, name: &str| {
+            let call = IpamCall::parse_for_status(&map(config), name.parse().unwrap());
+            call.map(|call| call.ipam).map_err(|error| error.to_string())
+        };
+        let later = json!({
+            "name": "net", "ipam": {"type": "host-local"}, "capabilities": {"ipRanges": true},
+        });
+        assert_eq!(status(later.clone(), "host-local"), Ok(IpamConf::None));
+        assert!(call(later, "host-local").is_err(), "ADD needs them");
+        assert!(
+            status(json!({"name": "net", "ipam": {"type": "host-local"}}), "host-local").is_err()
+        );
+        let now = json!({"name": "net", "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"}});
+        assert!(matches!(status(now, "host-local"), Ok(IpamConf::HostLocal(_))));
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn addresses_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
 }
 
 /// Whether host-local's ranges come with each ADD, in `runtimeConfig.ipRanges`.
-fn ranges_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
+pub(super) fn ranges_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
     let ipam = root.inside("ipam")?;
     Ok(ipam_type(root)? == Some("host-local")
         && root.inside("capabilities")?.is_set("ipRanges")
