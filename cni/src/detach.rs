@@ -46,7 +46,7 @@ pub fn del(
     let addresses = match (conf.host_local_data_dir, &conf.ipam_delegate) {
         (Some(folder), _) => IpamRecord::HostLocal(folder),
         (None, Some(plugin)) => {
-            IpamRecord::Delegate(Box::new(DelegateCall::new(plugin.as_str(), attachment, netns)))
+            IpamRecord::Delegate(Box::new(DelegateCall::new(plugin, attachment, netns)))
         }
         (None, None) => IpamRecord::None,
     };

@@ -23,7 +23,7 @@ pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), 
     node.journal().discard_other_drafts(&conf.name, &keys)?;
     failures.extend(free_addresses(&conf, valid).err());
     if let Some(plugin) = &conf.ipam_delegate {
-        failures.extend(Delegate::new(plugin.as_str(), network).gc().err());
+        failures.extend(Delegate::new(plugin, network).gc().err());
     }
     join(failures)
 }

@@ -69,7 +69,7 @@ pub(crate) fn an_address_is_left(
             "Widen `ipam.ranges`, or delete pods of this network",
         )),
         IpamConf::None | IpamConf::HostLocal(_) | IpamConf::Static(_) => Ok(()),
-        IpamConf::Delegate(plugin) => Delegate::new(plugin.as_str(), network).status(),
+        IpamConf::Delegate(plugin) => Delegate::new(plugin, network).status(),
     }
 }
 

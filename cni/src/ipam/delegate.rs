@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use linkspan_config::ContainerId;
+use linkspan_config::{ContainerId, PluginName};
 use linkspan_types::IfName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,8 +21,8 @@ use error::DelegateError;
 /// Another IPAM plugin, and the network that it serves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delegate {
-    /// Its file's name, `ipam.type`.
-    pub plugin: String,
+    /// Its name, `ipam.type`.
+    pub plugin: PluginName,
     /// `CNI_PATH`: the directories it is looked for in.
     pub path: Vec<PathBuf>,
     /// The whole configuration, which it reads from its standard input.
@@ -53,9 +53,9 @@ const NO_ATTACHMENT: [(&str, Option<&OsStr>); 3] =
 impl Delegate {
     /// The plugin of this name for a network.
     #[must_use]
-    pub fn new(plugin: &str, network: &Network) -> Self {
+    pub fn new(plugin: &PluginName, network: &Network) -> Self {
         let Network { config, path, version: _ } = network.clone();
-        Self { plugin: plugin.to_owned(), path, config }
+        Self { plugin: plugin.clone(), path, config }
     }
 
     /// Asks whether it can give addresses now. A plugin that is too old for the question is taken to.
@@ -115,13 +115,12 @@ impl Delegate {
     /// The first executable file of the plugin's name in the directories of `CNI_PATH`.
     fn find(&self) -> Result<PathBuf, DelegateError> {
         let plugin = self.plugin.clone();
-        let is_name = Path::new(&plugin).file_name() == Some(OsStr::new(&plugin));
-        let all = self.path.iter().filter(|_| is_name).map(|folder| folder.join(&plugin));
         let is_program = |path: &PathBuf| {
             let found = fs::metadata(path);
             found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
         };
-        match all.into_iter().find(is_program) {
+        let mut all = self.path.iter().map(|folder| folder.join(plugin.as_str()));
+        match all.find(is_program) {
             Some(path) if is_this_program(&path) => Err(DelegateError::Itself { plugin }),
             Some(path) => Ok(path),
             None => {
@@ -135,7 +134,7 @@ impl Delegate {
 impl DelegateCall {
     /// What is told of an attachment.
     #[must_use]
-    pub fn new(plugin: &str, attachment: &Attachment, netns: Option<&Path>) -> Self {
+    pub fn new(plugin: &PluginName, attachment: &Attachment, netns: Option<&Path>) -> Self {
         Self {
             delegate: Delegate::new(plugin, &attachment.network),
             container: attachment.id.container_id.clone(),

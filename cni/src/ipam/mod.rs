@@ -74,7 +74,7 @@ impl<'a> Ipam<'a> {
             IpamConf::HostLocal(conf) => Source::HostLocal(conf),
             IpamConf::Static(conf) => Source::Static(conf),
             IpamConf::Delegate(plugin) => {
-                Source::Delegate(DelegateCall::new(plugin.as_str(), attachment, Some(netns)))
+                Source::Delegate(DelegateCall::new(plugin, attachment, Some(netns)))
             }
         };
         Self { source, network, owner: &attachment.id }

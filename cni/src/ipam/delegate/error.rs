@@ -2,6 +2,7 @@
 
 use std::io;
 
+use linkspan_config::PluginName;
 use serde::Deserialize;
 
 use super::process::Ended;
@@ -12,26 +13,26 @@ use crate::spec::{CniError, Code, ResultError};
 pub(super) enum DelegateError {
     /// There is no such program.
     #[error(
-        "`ipam.type` is {plugin:?}, expected an executable file in a directory of CNI_PATH ({folders})"
+        "`ipam.type` is \"{plugin}\", expected an executable file in a directory of CNI_PATH ({folders})"
     )]
-    NotFound { plugin: String, folders: String },
+    NotFound { plugin: PluginName, folders: String },
     /// It is this very program under another name.
-    #[error("`ipam.type` is {plugin:?}, which is linkspan itself, expected an IPAM plugin")]
-    Itself { plugin: String },
+    #[error("`ipam.type` is \"{plugin}\", which is linkspan itself, expected an IPAM plugin")]
+    Itself { plugin: PluginName },
     /// It can't be run to its end.
     #[error("IPAM plugin {plugin} cannot be run to its end")]
-    Run { plugin: String, source: io::Error },
+    Run { plugin: PluginName, source: io::Error },
     /// It said why it failed.
     #[error("IPAM plugin {plugin}: {}", error.msg)]
-    Told { plugin: String, error: CniError },
+    Told { plugin: PluginName, error: CniError },
     /// It failed in silence, or with other words than the spec's.
     #[error(
         "IPAM plugin {plugin} ended with {status} and without the error object of the CNI spec{printed}"
     )]
-    Untold { plugin: String, status: String, printed: String },
+    Untold { plugin: PluginName, status: String, printed: String },
     /// It said that it was successful, and no more that makes sense.
     #[error("IPAM plugin {plugin} has returned no result")]
-    NoResult { plugin: String, source: ResultError },
+    NoResult { plugin: PluginName, source: ResultError },
 }
 
 /// The error object of another plugin. Go programs leave out what is empty.
@@ -49,8 +50,8 @@ const SHOWN: usize = 512;
 impl DelegateError {
     /// What a plugin that failed has said. The spec wants its error on standard output; one passage of it
     /// (section 2, "Overview") says standard error.
-    pub(super) fn of(plugin: &str, ended: &Ended) -> Self {
-        let plugin = plugin.to_owned();
+    pub(super) fn of(plugin: &PluginName, ended: &Ended) -> Self {
+        let plugin = plugin.clone();
         let object = |text| serde_json::from_slice(text).ok();
         if let Some(told) = object(&ended.stdout).or_else(|| object(&ended.stderr)) {
             let Told { code, msg, details } = told;

@@ -26,7 +26,7 @@ fn call(folder: &TempDir, plugin: &str) -> DelegateCall {
         json!({"cniVersion": "1.1.0", "name": "fast", "ipam": {"type": plugin, "pool": "x"}});
     DelegateCall {
         delegate: Delegate {
-            plugin: plugin.to_owned(),
+            plugin: plugin.parse().unwrap(),
             path: vec!["/nowhere".into(), folder.path().to_owned()],
             config: serde_json::from_value(config).unwrap(),
         },
@@ -158,9 +158,7 @@ fn only_an_executable_file_in_cni_path_is_run() {
     let plain = folder.path().join("plain");
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(folder.path().join("inner")).unwrap();
-    let outside = folder.path().join("other").to_string_lossy().into_owned();
-    for name in ["plain", "inner", "missing", "", ".", "..", "inner/../other", "./other", &outside]
-    {
+    for name in ["plain", "inner", "missing"] {
         let error = call(&folder, name).add().unwrap_err();
         assert_eq!(error.code, Code::InvalidConfig);
         let folders = format!("/nowhere, {}", folder.path().display());
