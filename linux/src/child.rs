@@ -11,8 +11,12 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
 
-use crate::netlink::{NetlinkError, RouteSocket};
+use crate::netlink::{Errno, NetlinkError, RouteSocket};
 use crate::netns::Netns;
+use crate::random::random_below;
+
+/// Higher indexes than the kernel comes to by counting.
+const LARGE_INDEX: u32 = 1 << 30;
 
 /// A link that is to be made on top of another.
 #[derive(Clone, Copy, Debug)]
@@ -25,17 +29,17 @@ pub struct NewLink<'a> {
     pub parent: u32,
     /// The namespace in which it appears, where that is not the socket's; the parent stays in the socket's.
     pub netns: Option<&'a Netns>,
-    /// The index that it is to have; none leaves it to the kernel.
+    /// The index that it is to have; none leaves it to the kernel. Before 6.14 it has to be free in the
+    /// socket's namespace too.
     pub index: Option<u32>,
     /// Its Ethernet address; none leaves it to the kernel, which makes one up for a macvlan or macvtap link
-    /// and takes the parent's for the others. An ipvlan link refuses one.
+    /// and takes the parent's for the others. An ipvlan link has its parent's whatever is asked for.
     pub mac: Option<MacAddr>,
     /// Its MTU; none takes the parent's, which is also the most that is allowed.
     pub mtu: Option<Mtu>,
     /// Whether it is up from the first moment.
     pub up: bool,
-    /// How many queues it has in each direction, 1 to 4096; none leaves it to the kernel, which gives one,
-    /// or to a macvtap link 256.
+    /// How many queues it has in each direction, 1 to 4096; none is one.
     pub queues: Option<u32>,
 }
 
@@ -78,6 +82,21 @@ pub enum NewKind<'a> {
 impl RouteSocket {
     /// Makes a link, whole, by one message: where that fails, there is none.
     pub fn add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {
+        let refusal = match self.try_add_link(link) {
+            Err(refusal) if refusal.errno() == Some(Errno::EXIST) => refusal,
+            made => return made,
+        };
+        // Kernels before 6.14 look in the wrong place for a link that exists already: in the socket's namespace.
+        // But with an index it is only by that that they look, and here is one that nobody has.
+        let elsewhere = link.netns.is_some() && link.index.is_none();
+        if elsewhere && self.link_by_name(link.name).is_ok() {
+            let index = random_below(LARGE_INDEX).map_err(|_| refusal)? | LARGE_INDEX;
+            return self.try_add_link(&NewLink { index: Some(index), ..*link });
+        }
+        Err(refusal)
+    }
+
+    fn try_add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {
         let message = RouteNetlinkMessage::NewLink(message(link));
         self.change(message, NLM_F_CREATE | NLM_F_EXCL, || {
             let (kind, _) = link.kind.info();
