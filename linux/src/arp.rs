@@ -49,9 +49,8 @@ pub fn probe(
     Ok(None)
 }
 
-/// Sends one ARP announcement (RFC 5227, section 2.3) for each address, out of a link of the calling thread's
-/// namespace. [`RouteSocket::announce`](crate::RouteSocket::announce) does it faster.
-pub fn announce(index: u32, mac: MacAddr, addresses: &[Ipv4Addr]) -> io::Result<()> {
+/// Sends one ARP announcement (RFC 5227, section 2.3) for each address.
+pub(crate) fn announce(index: u32, mac: MacAddr, addresses: &[Ipv4Addr]) -> io::Result<()> {
     let socket = PacketSocket::open(index)?;
     addresses.iter().try_for_each(|address| socket.send(&request(mac, *address, *address)))
 }

@@ -17,7 +17,7 @@ pub mod sysctl;
 mod vf;
 
 pub use address::Address;
-pub use arp::{announce, probe};
+pub use arp::probe;
 pub use child::{NewKind, NewLink};
 pub use link::{Link, LinkChange, LinkKind};
 pub use link_events::{LinkEvents, wait_for_dad};

@@ -49,8 +49,9 @@ pub struct Link {
     /// Whether it is an `InfiniBand` link: its hardware address has 20 bytes, and nothing rides on it that
     /// expects Ethernet.
     pub is_infiniband: bool,
-    /// Whether its administrator has asked for promiscuous mode, and can take it back. Bridges, macvlan links
-    /// in mode `passthru` and captures ask for it on their own account, which does not show here.
+    /// Whether its administrator has asked for promiscuous mode, which is what [`LinkChange`] sets and takes
+    /// back. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
+    /// does not show here.
     pub promiscuous: bool,
 }
 
@@ -69,7 +70,7 @@ pub struct LinkChange<'a> {
     pub name: Option<&'a IfName>,
     /// Up or down.
     pub up: Option<bool>,
-    /// Whether it takes frames for any MAC.
+    /// Whether it takes frames for any MAC, on the administrator's account.
     pub promiscuous: Option<bool>,
 }
 
