@@ -1,6 +1,8 @@
 # The few commands a person types; `make help` lists them.
 MUSL_X86 := x86_64-unknown-linux-musl
 MUSL_ARM := aarch64-unknown-linux-musl
+MUSL_HERE := $(shell uname -m)-unknown-linux-musl
+BENCH := target/$(MUSL_HERE)/release/bench
 
 .PHONY: help
 help: ## This list
@@ -20,6 +22,14 @@ test: sizes ## Every test: units, namespaces of this kernel, and the VM with SR-
 hw-test: ## The VM's tests on this machine's own NICs: LINKSPAN_PFS=ens1f0,ens1f1 make hw-test
 	cargo build --workspace --bins
 	cargo bed hardware -- cargo test --package linkspan-hw-tests --test vf --test offered
+
+.PHONY: bench
+bench: ## What ADD and DEL cost, beside the reference plugins and the kernel's own work; writes bench/
+	cargo bed prepare
+	cargo build --release --locked --bin linkspan --target $(MUSL_HERE)
+	cargo build --release --locked --package linkspan-hw-tests --bin bench --bin floor --bin launch --target $(MUSL_HERE)
+	cargo bed run --timeout 300 -- $(BENCH) --measure-vfs > target/bench-vfs
+	$(BENCH) --vfs target/bench-vfs --write bench
 
 .PHONY: lint
 lint: ## Formatting, clippy, licences and sources of dependencies

@@ -11,6 +11,7 @@ pub mod kubelet;
 pub mod lan;
 pub mod pods;
 pub mod program;
+pub mod syscalls;
 pub mod sysfs_tree;
 pub mod wait;
 pub mod wire;

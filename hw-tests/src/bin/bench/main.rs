@@ -1,0 +1,122 @@
+//! `make bench`: what ADD and DEL cost, beside the reference plugin macvlan and the kernel's own work, measured in
+//! one run.
+
+mod cost;
+mod crowd;
+mod kernel;
+mod options;
+mod page;
+mod place;
+mod plot;
+mod plugin;
+mod promises;
+mod race;
+mod report;
+mod samples;
+mod scenario;
+mod table;
+mod vfs;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use cost::Costs;
+use options::Options;
+use plugin::Plugin;
+use race::{Outcome, Programs};
+use report::Setting;
+use scenario::{ALL, Addressing, Scenario};
+
+/// All that was measured.
+#[derive(Default)]
+struct Results {
+    outcomes: Vec<Outcome>,
+    crowds: Vec<Outcome>,
+    costs: Vec<Costs>,
+    vfs: Vec<Outcome>,
+}
+
+impl Results {
+    fn outcome(&self, name: &str) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.name == name)
+    }
+}
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<ExitCode> {
+    if options.measure_vfs {
+        let outcomes = vfs::measure(&options.statics, options.share)?;
+        println!("{}", serde_json::to_string(&outcomes)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut results = Results::default();
+    if let Some(file) = &options.vfs {
+        results.vfs = vfs::read(file)?;
+    }
+    place::enter()?;
+    let folder = tempfile::tempdir()?;
+    let programs = Programs {
+        linkspan: linkspan(&options.statics, &folder, "macvlan")?,
+        reference: Plugin::new(&options.reference, "macvlan")?,
+    };
+    let setting = Setting::here(programs.linkspan.version()?, programs.reference.version()?)?;
+    measure(&mut results, &programs, options, folder.path())?;
+
+    println!("{}{}", setting.describe(), page::sections(&results));
+    if let Some(folder) = &options.write {
+        write(folder, &setting, &results)
+            .with_context(|| format!("can't write to {}", folder.display()))?;
+    }
+    let kept = promises::judge(&results).iter().all(|promise| promise.kept);
+    Ok(if kept || !options.check { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure(
+    results: &mut Results,
+    programs: &Programs,
+    options: &Options,
+    folder: &Path,
+) -> Result<()> {
+    let statics = &options.statics;
+    for addressing in ALL {
+        eprintln!("bench: macvlan, {}", addressing.name());
+        let scenario = Scenario::new(addressing, &folder.join("networks"))?;
+        results.outcomes.push(race::race(programs, statics, &scenario, options.share)?);
+    }
+    for addressing in [Addressing::None, Addressing::HostLocal { taken: 0 }] {
+        eprintln!("bench: {} at once, memory and system calls, {}", crowd::SIZE, addressing.name());
+        let scenario = Scenario::new(addressing, &folder.join("crowd"))?;
+        results.crowds.push(crowd::crowd(programs, &scenario, options.share)?);
+        results.costs.push(cost::costs(programs, statics, &scenario)?);
+    }
+    Ok(())
+}
+
+/// Linkspan in the place of a peer: called by its name, and so is its IPAM.
+fn linkspan(statics: &Path, folder: &TempDir, name: &str) -> Result<Plugin> {
+    let program = fs::canonicalize(statics.join("linkspan"))
+        .with_context(|| format!("there is no linkspan in {}", statics.display()))?;
+    for name in [name, "host-local", "static"] {
+        std::os::unix::fs::symlink(&program, folder.path().join(name))?;
+    }
+    Plugin::new(folder.path(), name)
+}
+
+fn write(folder: &Path, setting: &Setting, results: &Results) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("results.md"), page::page(setting, results))?;
+    plot::draw(folder, results)
+}

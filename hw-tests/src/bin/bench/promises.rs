@@ -1,0 +1,90 @@
+//! What Linkspan promises of its speed, and whether this run kept it.
+
+use crate::Results;
+use crate::cost::Costs;
+use crate::race::Outcome;
+use crate::samples::{Samples, ratio};
+use crate::scenario::Addressing;
+
+/// A promise with a number.
+pub(crate) struct Promise {
+    pub(crate) what: String,
+    /// The number that was promised, as "at least 5x".
+    pub(crate) promised: String,
+    /// The number that it is, or `-` where it was not measured.
+    pub(crate) measured: String,
+    /// Whether it was kept; what was not measured was not.
+    pub(crate) kept: bool,
+}
+
+/// Every promise, against the results.
+pub(crate) fn judge(results: &Results) -> Vec<Promise> {
+    let of = |addressing: Addressing| results.outcome(&addressing.name());
+    let l2 = of(Addressing::None);
+    let host_local = of(Addressing::HostLocal { taken: 0 });
+    let full = of(Addressing::HostLocal { taken: 60_000 });
+    let faster = |outcome: Option<&Outcome>| {
+        outcome.and_then(|outcome| ratio(&outcome.add.reference, &outcome.add.linkspan))
+    };
+    let add = |outcome: Option<&Outcome>, of: fn(&Outcome) -> &Samples| {
+        let outcome = outcome?;
+        ratio(&outcome.add.linkspan, of(outcome))
+    };
+    let mut promises = vec![
+        at_least("ADD without IPAM, against the reference", 5.0, faster(l2)),
+        at_most("ADD without IPAM, against the floor", 1.5, add(l2, |l2| &l2.add.floor)),
+        at_least("ADD with host-local, against the reference", 6.0, faster(host_local)),
+    ];
+    for dual in [Addressing::DualHostLocal, Addressing::DualStatic] {
+        let what = format!("ADD with {} and an IPv6 gateway, against the reference", dual.name());
+        promises.push(at_least(&what, 50.0, faster(of(dual))));
+    }
+    let when_empty = host_local.and_then(|empty| ratio(&full?.add.linkspan, &empty.add.linkspan));
+    promises.extend([
+        at_least("ADD with 60,000 addresses taken, against the reference", 100.0, faster(full)),
+        at_most("ADD with 60,000 addresses taken, against none taken", 1.5, when_empty),
+    ]);
+    for addressing in [Addressing::None, Addressing::HostLocal { taken: 0 }] {
+        let against =
+            of(addressing).and_then(|outcome| ratio(&outcome.del.linkspan, &outcome.del.floor));
+        let what =
+            format!("DEL with {}, against the kernel's own link deletion", addressing.name());
+        promises.push(at_most(&what, 1.1, against));
+    }
+    for outcome in &results.crowds {
+        let what = format!("ADD, {}, against the reference", outcome.name);
+        promises.push(at_least(&what, 3.0, faster(Some(outcome))));
+    }
+    promises.extend(results.costs.iter().map(peak));
+    promises
+}
+
+fn at_least(what: &str, reach: f64, measured: Option<f64>) -> Promise {
+    promise(what, format!("at least {reach}x"), measured, |measured| measured >= reach)
+}
+
+fn at_most(what: &str, reach: f64, measured: Option<f64>) -> Promise {
+    promise(what, format!("at most {reach}x"), measured, |measured| measured <= reach)
+}
+
+fn promise(
+    what: &str,
+    promised: String,
+    measured: Option<f64>,
+    is_kept: impl FnOnce(f64) -> bool,
+) -> Promise {
+    let shown = measured.map_or_else(|| "-".to_owned(), |measured| format!("{measured:.2}x"));
+    let kept = measured.is_some_and(is_kept);
+    Promise { what: what.to_owned(), promised, measured: shown, kept }
+}
+
+fn peak(costs: &Costs) -> Promise {
+    const REACH: u64 = 4 << 10;
+    let peak = costs.linkspan.peak;
+    Promise {
+        what: format!("peak memory of an ADD with {}", costs.name),
+        promised: "less than 4 MiB".to_owned(),
+        measured: format!("{:.2} MiB", crate::report::mebibytes(peak)),
+        kept: peak < REACH,
+    }
+}
