@@ -29,7 +29,7 @@ pub fn add(
     called_as: Option<KindName>,
 ) -> Result<AddResult, CniError> {
     let conf = configuration(node, attachment, called_as)?;
-    let before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
+    let mut before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
     let netns = open_pod(netns_path)?;
     let mut add = Add {
         node,
@@ -44,6 +44,10 @@ pub fn add(
     };
     add.refuse_a_name_that_is_taken()?;
     let own = add.run().map_err(|error| add.undo(error))?;
+    if let (true, Some(before)) = (add.ipam.is_taken_over(), &mut before) {
+        before.ips.clear();
+        before.routes.clear();
+    }
     Ok(AddResult::of_chain(before, own))
 }
 

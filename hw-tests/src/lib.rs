@@ -1,6 +1,8 @@
 //! What the tests on SR-IOV NICs and the demo share: a VF as `ip` shows it, which is not our code.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+pub mod as_before;
+
 use linkspan_linux::pci::Sysfs;
 use linkspan_tests::bed::BedPf;
 use linkspan_tests::pods::run;

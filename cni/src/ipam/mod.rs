@@ -80,6 +80,12 @@ impl<'a> Ipam<'a> {
         Self { source, network, owner: &attachment.id }
     }
 
+    /// Whether the addresses are those of the plugins before this one, whose result has them already.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        matches!(self.source, Source::Chained(_))
+    }
+
     /// Whether there are no addresses.
     #[must_use]
     pub fn is_none(&self) -> bool {

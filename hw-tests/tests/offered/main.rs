@@ -2,7 +2,6 @@
 //! test bed (`make test`), or on a machine that has such NICs (`make hw-test`).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod as_before;
 mod changes;
 mod selected;
 mod user_space;

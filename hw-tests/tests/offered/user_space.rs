@@ -8,8 +8,8 @@ use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use serde_json::{Value, json};
 
-use crate::as_before::AsBefore;
 use crate::{Node, all_of, pfs, resource};
+use linkspan_hw_tests::as_before::AsBefore;
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Pfs(2)];

@@ -6,6 +6,7 @@ mod killed;
 mod refused;
 mod restored;
 mod traffic;
+mod user_space;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             .into_iter()
             .chain(restored::cases())
             .chain(refused::cases())
+            .chain(user_space::cases())
             .chain(killed::cases()),
     )
 }

@@ -169,7 +169,7 @@ fn a_link_that_takes_more_room_than_others_is_read_whole() {
     let mut bed = Bed::new("large");
     // 12 bytes each, more than 32 KiB together.
     let sources: Vec<MacAddr> =
-        (0..3000u16).map(|n| n.to_be_bytes()).map(|[a, b]| MacAddr([2, 0, 0, 0, a, b])).collect();
+        (0..3000).map(u16::to_be_bytes).map(|[a, b]| MacAddr([2, 0, 0, 0, a, b])).collect();
     let name = name("net1");
     let kind =
         NewKind::Macvlan { mode: MacvlanMode::Source, sources: &sources, broadcast_queue: None };

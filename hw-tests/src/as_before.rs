@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread::panicking;
+use std::time::Duration;
 
-use linkspan_hw_tests::{VfShown, netdev, show};
 use linkspan_linux::pci::{PciDevice, Sysfs};
 use linkspan_tests::bed::BedPf;
 use linkspan_tests::pods::run;
@@ -12,30 +12,35 @@ use linkspan_tests::wait::until;
 use linkspan_types::PciAddress;
 use serde_json::Value;
 
-use crate::BOUND;
+use crate::{VfShown, netdev, show};
+
+/// How long a netdev may take to appear.
+const BOUND: Duration = Duration::from_secs(30);
 
 /// The VFs of a PF, all with the kernel's driver, to be so again when this is dropped.
-pub(crate) struct AsBefore<'a> {
+pub struct AsBefore<'a> {
     pf: &'a BedPf,
     drivers: Vec<String>,
     shown: Vec<VfShown>,
 }
 
 impl<'a> AsBefore<'a> {
-    pub(crate) fn of(pf: &'a BedPf) -> Self {
+    /// The VFs as they are now.
+    #[must_use]
+    pub fn of(pf: &'a BedPf) -> Self {
         let driver = |vf: &PciAddress| device(*vf).driver().unwrap().unwrap();
         Self { pf, drivers: pf.vfs.iter().map(driver).collect(), shown: show(pf) }
     }
 
     /// Gives a VF to another driver.
-    pub(crate) fn bind(&self, vf: PciAddress, driver: &str) {
+    pub fn bind(&self, vf: PciAddress, driver: &str) {
         assert!(self.pf.vfs.contains(&vf), "{vf} would not be restored");
         rebind(vf, driver);
         assert_eq!(device(vf).driver().unwrap().as_deref(), Some(driver), "is {driver} loaded?");
     }
 
     /// Sets the number of VFs, which the kernel changes only by way of 0.
-    pub(crate) fn set_count(&self, count: usize) {
+    pub fn set_count(&self, count: usize) {
         let file = attribute(self.pf.address, "sriov_numvfs");
         fs::write(file, count.to_string()).unwrap();
     }
