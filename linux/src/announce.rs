@@ -19,7 +19,7 @@ use rustix::net::{
 };
 
 use crate::arp;
-use crate::netlink::{NetlinkError, RouteSocket};
+use crate::netlink::{Errno, NetlinkError, RouteSocket};
 
 /// All nodes on the link (RFC 4291, section 2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -79,7 +79,11 @@ fn advertise(index: u32, mac: MacAddr, addresses: &[Ipv6Addr]) -> io::Result<()>
     let everyone = SocketAddrV6::new(ALL_NODES, 0, 0, index);
     for address in addresses {
         bind(&socket, &SocketAddrV6::new(*address, 0, 0, index))?;
-        sendto(&socket, &advertisement(mac, *address), SendFlags::empty(), &everyone)?;
+        match sendto(&socket, &advertisement(mac, *address), SendFlags::empty(), &everyone) {
+            // An ipvlan link in mode l3 or l3s drops what is meant for all; it has no neighbours to tell.
+            Ok(_) | Err(Errno::NOBUFS) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
     Ok(())
 }

@@ -52,6 +52,17 @@ impl Bed {
         self.inside.link_by_name(&name(text)).unwrap()
     }
 
+    /// Gives a link in the pod addresses, and announces them, which is no error where there is no ARP.
+    fn announce(&mut self, link: &Link, addresses: &[&str]) {
+        let all: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        for address in &all {
+            self.inside.add_address_without_dad(link.index, *address).unwrap();
+        }
+        let mac = link.mac.unwrap();
+        let announced = self.netns.within(|| self.inside.announce(link.index, mac, &all)).unwrap();
+        assert!(announced.is_ok(), "{:?}: {announced:?}", link.kind);
+    }
+
     /// What `ip` says of the kind of a link in the pod.
     fn shown(&self, link: &str) -> Value {
         let text = self.pod.run("ip", &["-j", "-d", "link", "show", link]);
@@ -89,6 +100,7 @@ fn every_mode_and_flag_of_ipvlan_reaches_the_kernel() {
             assert_eq!((link.parent, link.parent_is_elsewhere), (Some(bed.parent), true));
             assert!(link.up);
             assert_eq!(link.mac, bed.socket.link(bed.parent).unwrap().mac);
+            bed.announce(&link, &["10.91.0.2/24", "fd00:91::2/64"]);
             let shown = bed.shown("net1");
             assert_eq!(shown["info_data"]["mode"], mode.to_string(), "{shown}");
             assert!(shown.to_string().contains(&flag.to_string()), "{shown}");

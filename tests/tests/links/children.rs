@@ -1,6 +1,8 @@
 //! Links that ride on a parent, made in another namespace by one message.
 
-use linkspan_linux::{Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket};
+use linkspan_linux::{
+    Errno, Link, LinkChange, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket,
+};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
@@ -215,7 +217,10 @@ fn promiscuous_is_what_the_administrator_has_set() {
     assert_eq!(serde_json::from_str::<Value>(&counted).unwrap()[0]["promiscuity"], 1);
     assert!(!promiscuous(&mut bed));
     for on in [true, false] {
-        bed.host.run("ip", &["link", "set", "one", "promisc", if on { "on" } else { "off" }]);
+        let change = LinkChange { promiscuous: Some(on), ..LinkChange::default() };
+        bed.parent.change_link(bed.parent_index, &change).unwrap();
         assert_eq!(promiscuous(&mut bed), on);
+        let flags = bed.host.link("one")["flags"].as_array().unwrap().clone();
+        assert_eq!(flags.contains(&json!("PROMISC")), on);
     }
 }
