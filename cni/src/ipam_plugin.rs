@@ -42,7 +42,7 @@ fn add(called_as: IpamName, netns: &Path, attachment: &Attachment) -> Result<Add
 fn del(called_as: IpamName, attachment: &Attachment) -> Result<(), CniError> {
     let conf = TeardownConf::parse_ipam_call(&attachment.network.config, called_as)?;
     match &conf.host_local_data_dir {
-        Some(folder) => Ok(host_local::release(folder, &conf.name, &attachment.id, &[])?),
+        Some(folder) => Ok(host_local::release(folder, &conf.name, &attachment.id)?),
         None => Ok(()),
     }
 }

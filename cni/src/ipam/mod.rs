@@ -106,9 +106,7 @@ impl<'a> Ipam<'a> {
     pub fn reserve(&self) -> Result<AddResult, CniError> {
         match &self.source {
             Source::None => Ok(AddResult::default()),
-            Source::HostLocal(conf) => {
-                Ok(host_local::reserve(conf, self.network, self.owner, &[])?)
-            }
+            Source::HostLocal(conf) => Ok(host_local::reserve(conf, self.network, self.owner)?),
             Source::Static(conf) => Ok(statics::result(conf)),
             Source::Delegate(call) => call.add(),
             Source::Chained(before) => Ok(before.clone()),
@@ -160,7 +158,7 @@ impl IpamRecord {
     pub fn release(&self, network: &NetworkName, owner: &AttachmentId) -> Result<(), CniError> {
         match self {
             Self::None => Ok(()),
-            Self::HostLocal(folder) => Ok(host_local::release(folder, network, owner, &[])?),
+            Self::HostLocal(folder) => Ok(host_local::release(folder, network, owner)?),
             Self::Delegate(call) => call.del(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use linkspan_config::NetworkName;
 
@@ -18,6 +18,12 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,
+}
+
+/// The error of one action on one path.
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError { action, path, source }
 }
 
 /// A file like `/etc/resolv.conf` that can't be read.

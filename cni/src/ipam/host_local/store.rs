@@ -1,257 +1,222 @@
-//! The directory of a network's reservations, locked for as long as a value of [`Store`] lives.
+//! A network's reservations, locked for as long as a value of [`Store`] lives: the files, and the index that
+//! spares reading them.
 
-use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fs::File;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use linkspan_config::NetworkName;
+use linkspan_config::net_conf::Spans;
 
+use super::boot::{Boot, BootId};
 use super::error::StoreError;
+use super::folder::{Folder, Reservation};
+use super::holder::Holder;
+use super::index::{Index, Seal};
 use crate::spec::AttachmentId;
 
-/// A locked directory of reservations.
+/// The locked reservations of a network.
 ///
-/// What must be whole is written beside its place first, under names that no address has and that
-/// only the holder of the lock uses; what a killed program has left there is replaced. Nothing is
-/// synced to the disk: a reservation means something to this boot's pods only.
+/// The index is sealed, when the store is dropped, with the folder's time of modification, which is set to a
+/// whole second of the past: whoever makes, renames or removes a file afterwards, be it the reference plugin
+/// or a program that is killed before it has sealed the index again, leaves the present time there.
 #[derive(Debug)]
 pub(super) struct Store {
-    dir: PathBuf,
+    folder: Folder,
+    boot: BootId,
+    index: Index,
+    /// Whether anything may have changed since the index was sealed.
+    changed: bool,
+    /// Whose reservation the draft is, if there is one.
+    draft: Option<Holder>,
     /// Closing the file unlocks it.
     _lock: File,
 }
 
-const DRAFT: &str = ".linkspan-draft";
-const LAST_DRAFT: &str = ".linkspan-draft-last";
-/// A reservation has at most the names of a container and an interface.
-const FILE_LIMIT: u64 = 4096;
+/// Which of the reservations are of a boot before this one.
+enum Earlier {
+    None,
+    All,
+    /// Those that were made before this boot began, in seconds since 1970.
+    Before(i64),
+}
 
 impl Store {
-    /// Makes the directory where it is missing, and waits for the lock.
-    pub(super) fn open(data_dir: &Path, network: &NetworkName) -> Result<Self, StoreError> {
-        let dir = data_dir.join(network.as_str());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&dir)
-            .map_err(failed("create", &dir))?;
-        Self::lock(dir)
+    /// Waits for the lock, and frees what was reserved before this boot.
+    ///
+    /// Which boot it was that reserved an address is known where the index is of another boot, and nobody has
+    /// changed the folder since: then it was that one. Where that is not so (the folder is the reference
+    /// plugin's, or it has been at work in it) a reservation is of an earlier boot if its file was made before
+    /// this boot began.
+    pub(super) fn open(folder: Folder, boot: &Boot) -> Result<Self, StoreError> {
+        let lock = folder.lock()?;
+        let (id, modified) = (boot.id()?, folder.modified()?);
+        let saved = Index::open(folder.path());
+        let (index, draft) = (Index::unknown(), None);
+        let mut store = Self { folder, boot: id, index, changed: false, draft, _lock: lock };
+        let earlier = match saved {
+            Some((seal, index)) if seal.boot == id && Some(seal.modified) == modified => {
+                store.index = index;
+                return Ok(store);
+            }
+            Some((seal, _)) if seal.boot == id => Earlier::None,
+            Some((seal, _)) if Some(seal.modified) == modified => Earlier::All,
+            _ => boot.began()?.map_or(Earlier::None, Earlier::Before),
+        };
+        store.read_all_but(&earlier)?;
+        Ok(store)
     }
 
-    /// As `open`, but where there is no directory there is no store.
-    pub(super) fn open_existing(
-        data_dir: &Path,
-        network: &NetworkName,
-    ) -> Result<Option<Self>, StoreError> {
-        let dir = data_dir.join(network.as_str());
-        match fs::metadata(&dir) {
-            Ok(_) => Self::lock(dir).map(Some),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(failed("look at", &dir)(e)),
-        }
+    /// The files.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
-    fn lock(dir: PathBuf) -> Result<Self, StoreError> {
-        let path = dir.join("lock");
-        let mut options = OpenOptions::new();
-        // The reference plugin locks the same file by the same flock(2), which is what `lock` calls.
-        let file = options.read(true).write(true).create(true).mode(0o600).open(&path);
-        let file = file.map_err(failed("open", &path))?;
-        file.lock().map_err(failed("lock", &path))?;
-        Ok(Self { dir, _lock: file })
-    }
-
-    /// The directory.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The file of an address, whether it is there or not.
-    pub(super) fn file_of(&self, address: IpAddr) -> PathBuf {
-        self.dir.join(address.to_string())
-    }
-
-    /// Who has an address; nobody where there is no file.
+    /// Who has an address.
     pub(super) fn holder(&self, address: IpAddr) -> Result<Option<Holder>, StoreError> {
-        Ok(read(&self.file_of(address))?.map(Holder))
+        Ok(self.folder.reservation(address)?.map(|reservation| reservation.holder))
     }
 
-    /// A reservation of this owner, not yet of any address.
-    pub(super) fn draft(&self, owner: &AttachmentId) -> Result<Draft<'_>, StoreError> {
-        let path = self.dir.join(DRAFT);
-        let AttachmentId { container_id, if_name } = owner;
-        write_new(&path, &format!("{container_id}\r\n{if_name}"))?;
-        Ok(Draft { store: self, path })
+    /// Addresses that are taken: all of them, but for short spans where there are very many.
+    pub(super) fn taken(&self) -> &Spans {
+        self.index.taken()
     }
 
-    /// Frees an address, if it is taken.
-    pub(super) fn remove(&self, address: IpAddr) -> Result<(), StoreError> {
-        let path = self.file_of(address);
-        gone(fs::remove_file(&path)).map_err(failed("remove", &path))
-    }
-
-    /// Every address of an owner. As in the reference plugin, files without an interface, which its
+    /// Every address of an owner, in order. As in the reference plugin, files without an interface, which its
     /// old versions wrote, are the owner's only where there are no others.
-    pub(super) fn all_of(&self, owner: &AttachmentId) -> Result<Vec<IpAddr>, StoreError> {
-        let (mut own, mut older) = (Vec::new(), Vec::new());
-        for (address, holder) in self.all()? {
-            if holder.is(owner) {
-                own.push(address);
-            } else if holder.is_older(owner) {
-                older.push(address);
+    pub(super) fn all_of(
+        &mut self,
+        owner: &AttachmentId,
+    ) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+        let own = self.held_by(&Holder::of(owner))?;
+        if own.is_empty() { self.held_by(&Holder::of_container(owner)) } else { Ok(own) }
+    }
+
+    fn held_by(&mut self, holder: &Holder) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+        if let Some(found) = self.look_up(holder)? {
+            return Ok(found);
+        }
+        self.read_all()?;
+        Ok(self.look_up(holder)?.unwrap_or_default())
+    }
+
+    /// What the index tells; none where that is not what the files tell.
+    fn look_up(&mut self, holder: &Holder) -> Result<Option<Vec<(IpAddr, Holder)>>, StoreError> {
+        let key = holder.key();
+        let Ok(mut addresses) = self.index.addresses_of(key) else { return Ok(None) };
+        addresses.sort_unstable();
+        let mut found = Vec::new();
+        for address in addresses {
+            match self.holder(address)? {
+                Some(other) if other == *holder => found.push((address, other)),
+                Some(other) if other.key() == key => {}
+                _ => return Ok(None),
             }
         }
-        Ok(if own.is_empty() { older } else { own })
+        Ok(Some(found))
     }
 
-    /// Every address that is taken, and by whom.
-    pub(super) fn all(&self) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
-        let mut all = Vec::new();
-        for address in self.addresses()? {
-            all.extend(self.holder(address)?.map(|holder| (address, holder)));
+    /// Whether nobody has an address.
+    pub(super) fn is_free(&mut self, address: IpAddr) -> Result<bool, StoreError> {
+        let is_free = self.folder.is_free(address)?;
+        if !is_free {
+            self.index.insert_taken(address);
         }
-        Ok(all)
+        Ok(is_free)
     }
 
-    /// Frees every address whose file names nobody, and tells whether there were any: a program that
-    /// was killed between making and writing the file has left it, for files are made under the
-    /// lock that is held here.
-    pub(super) fn remove_unowned(&self) -> Result<bool, StoreError> {
-        let mut any = false;
-        for (address, holder) in self.all()? {
-            if holder.is_nobody() {
-                self.remove(address)?;
-                any = true;
-            }
+    /// Reserves an address; false where it is taken.
+    pub(super) fn reserve(&mut self, address: IpAddr, holder: &Holder) -> Result<bool, StoreError> {
+        self.changed = true;
+        if self.draft.as_ref() != Some(holder) {
+            self.folder.draft(holder)?;
+            self.draft = Some(holder.clone());
         }
-        Ok(any)
-    }
-
-    /// The address that a set of ranges gave last, if that is known.
-    pub(super) fn last_reserved(&self, set: usize) -> Result<Option<IpAddr>, StoreError> {
-        let text = read(&self.last_file(set))?;
-        Ok(text.and_then(|text| text.trim().parse().ok()))
+        let is_free = self.folder.give(address)?;
+        if is_free {
+            self.index.insert(holder.key(), address);
+        } else {
+            self.index.insert_taken(address);
+        }
+        Ok(is_free)
     }
 
     /// Notes the address that a set of ranges gave last.
-    pub(super) fn set_last_reserved(&self, set: usize, last: IpAddr) -> Result<(), StoreError> {
-        let (draft, path) = (self.dir.join(LAST_DRAFT), self.last_file(set));
-        write_new(&draft, &last.to_string())?;
-        fs::rename(&draft, &path).map_err(failed("replace", &path))
+    pub(super) fn set_last_reserved(&mut self, set: usize, last: IpAddr) -> Result<(), StoreError> {
+        self.changed = true;
+        self.folder.set_last_reserved(set, last)
     }
 
-    fn last_file(&self, set: usize) -> PathBuf {
-        self.dir.join(format!("last_reserved_ip.{set}"))
+    /// Frees an address of this holder's.
+    pub(super) fn remove(&mut self, address: IpAddr, holder: &Holder) -> Result<(), StoreError> {
+        self.changed = true;
+        self.folder.remove(address)?;
+        self.index.remove(holder.key(), address);
+        Ok(())
     }
 
-    fn addresses(&self) -> Result<Vec<IpAddr>, StoreError> {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(failed("list", &self.dir))? {
-            let name = entry.map_err(failed("list", &self.dir))?.file_name();
-            all.extend(name.to_str().and_then(|name| name.parse::<IpAddr>().ok()));
+    /// Reads every reservation, whatever the index says, and makes that anew.
+    pub(super) fn read_all(&mut self) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+        self.read_all_but(&Earlier::None)
+    }
+
+    /// The same, and frees what nobody has and what was reserved before this boot. As the lock is held,
+    /// nobody is about to write his name into an empty file. What can't be read is taken, by whomever.
+    fn read_all_but(&mut self, earlier: &Earlier) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+        self.changed = true;
+        self.index = Index::unknown();
+        self.folder.remove_draft()?;
+        self.draft = None;
+        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
+        for address in self.folder.addresses()? {
+            match self.folder.reservation(address) {
+                Ok(Some(found)) if found.holder.is_nobody() || earlier.has(&found) => {
+                    self.folder.remove(address)?;
+                }
+                Ok(Some(found)) => all.push((address, found.holder)),
+                Ok(None) => {}
+                Err(_) => unreadable.push(address),
+            }
+        }
+        let entries: Vec<_> =
+            all.iter().map(|(address, holder)| (holder.key(), *address)).collect();
+        self.index = Index::of(&entries);
+        for address in unreadable {
+            self.index.insert_taken(address);
         }
         Ok(all)
     }
-}
 
-/// A whole reservation that waits for a free address; goes with the value.
-#[derive(Debug)]
-pub(super) struct Draft<'a> {
-    store: &'a Store,
-    path: PathBuf,
-}
-
-impl Draft<'_> {
-    /// Gives the reservation an address, in one step; false where the address is taken.
-    pub(super) fn reserve(&self, address: IpAddr) -> Result<bool, StoreError> {
-        let path = self.store.file_of(address);
-        match fs::hard_link(&self.path, &path) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(failed("create", &path)(e)),
+    /// Seals the index. Where that fails the next one reads all of the files.
+    fn seal(&mut self) -> Option<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        let modified = now.checked_sub(1)?;
+        let seal = Seal { boot: self.boot, modified: i64::try_from(modified).ok()? };
+        if self.draft.is_some() {
+            self.folder.remove_draft().ok()?;
         }
+        self.index.save(self.folder.path(), seal).ok()?;
+        self.folder.set_modified(modified).ok()
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for Store {
     fn drop(&mut self) {
-        // One that stays does no harm: it is no address, and the next one replaces it.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Who has an address, as the file says.
-#[derive(Debug)]
-pub(super) struct Holder(String);
-
-impl Holder {
-    /// Whether it is this attachment.
-    pub(super) fn is(&self, owner: &AttachmentId) -> bool {
-        let names = self.0.trim().split_once("\r\n");
-        names == Some((owner.container_id.as_str(), owner.if_name.as_str()))
-    }
-
-    /// Whether it is the container of this attachment, written by an old version that knew of no
-    /// interfaces.
-    pub(super) fn is_older(&self, owner: &AttachmentId) -> bool {
-        self.0.trim() == owner.container_id.as_str()
-    }
-
-    /// Whether the file is empty.
-    pub(super) fn is_nobody(&self) -> bool {
-        self.0.trim().is_empty()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_nobody() {
-            return f.write_str("nobody");
-        }
-        // Whoever wrote the file, a message stays one line of text.
-        let shown = |text: &str| {
-            text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>()
-        };
-        match self.0.trim().split_once("\r\n") {
-            Some((container, interface)) => {
-                write!(f, "interface {} of container {}", shown(interface), shown(container))
-            }
-            None => write!(f, "container {}", shown(self.0.trim())),
+        if self.changed && self.seal().is_none() {
+            Index::discard(self.folder.path());
         }
     }
 }
 
-/// The error of one action on one path.
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError { action, path, source }
-}
-
-/// That a file is not there is as good as that it was removed.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
+impl Earlier {
+    /// Whether a reservation is one.
+    fn has(&self, reservation: &Reservation) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Before(began) => reservation.made().is_ok_and(|made| made < *began),
+        }
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, StoreError> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(failed("read", path)(e)),
-    }
-}
-
-/// Writes a file that is not there yet. One that is there may be a reservation's other name, so it
-/// is unlinked and never written to.
-fn write_new(path: &Path, text: &str) -> Result<(), StoreError> {
-    gone(fs::remove_file(path)).map_err(failed("remove", path))?;
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("write", path))
-}
+#[cfg(test)]
+mod tests;
