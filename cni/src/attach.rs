@@ -42,6 +42,7 @@ pub fn add(
         path: netns_path,
         is_recorded: false,
     };
+    add.ipam.require()?;
     add.refuse_a_name_that_is_taken()?;
     let own = add.run().map_err(|error| add.undo(error))?;
     if let (true, Some(before)) = (add.ipam.is_taken_over(), &mut before) {
@@ -235,9 +236,11 @@ fn configuration(
         return Ok(NetConf::parse(config, &inputs, called_as)?);
     };
     let records = node.journal().all()?;
-    let own = records.iter().filter(|record| record.key.container == attachment.id.container_id);
+    let own = records.iter().map(|record| (record, record.key.id())).filter(|(_, id)| {
+        id.container_id == attachment.id.container_id && id.if_name != attachment.id.if_name
+    });
     // What other pods had, the kubelet has taken from them: their records are dealt with like any dead pod's.
-    let held: Vec<String> = own.filter_map(|record| record.link.device()).collect();
+    let held: Vec<String> = own.filter_map(|(record, _)| record.link.device()).collect();
     let is_held = |device: &str| held.iter().any(|held| held == device);
     let device = devices::device_of(Path::new(SOCKET), &attachment.args, &resource, is_held)?;
     Ok(NetConf::parse(&with_device(config, &device), &inputs, called_as)?)

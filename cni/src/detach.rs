@@ -26,11 +26,16 @@ pub fn del(
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let journal = node.journal();
     journal.discard_drafts(&key)?;
+    let addresses = addresses_of(&conf, attachment, netns);
     let mut released = IpamRecord::None;
     match journal.find(&key)? {
         Some(mut record) => {
             if let Some(netns) = netns {
                 netns.clone_into(&mut record.netns);
+            }
+            // What the runtime says now goes before what was written down: plugins may have moved.
+            if addresses != IpamRecord::None && addresses.is_at(&record.ipam) {
+                record.ipam = addresses.clone();
             }
             undo(node, &mut RouteSocket::open()?, &record)?;
             released = record.ipam;
@@ -43,14 +48,20 @@ pub fn del(
     }
     // Also without a record: the addresses may be from another program, whose place we took, or from an ADD
     // that was killed before its record was written.
-    let addresses = match (conf.host_local_data_dir, &conf.ipam_delegate) {
-        (Some(folder), _) => IpamRecord::HostLocal(folder),
-        (None, Some(plugin)) => {
-            IpamRecord::Delegate(Box::new(DelegateCall::new(plugin, attachment, netns)))
-        }
-        (None, None) => IpamRecord::None,
-    };
     if addresses.is_at(&released) { Ok(()) } else { addresses.release(&conf.name, &attachment.id) }
+}
+
+/// Who gave the addresses, as the configuration has it. A plugin that is not there has given none.
+fn addresses_of(conf: &TeardownConf, attachment: &Attachment, netns: Option<&Path>) -> IpamRecord {
+    if let Some(folder) = &conf.host_local_data_dir {
+        return IpamRecord::HostLocal(folder.clone());
+    }
+    let call =
+        conf.ipam_delegate.as_ref().map(|plugin| DelegateCall::new(plugin, attachment, netns));
+    match call.filter(|call| call.delegate.is_there()) {
+        Some(call) => IpamRecord::Delegate(Box::new(call)),
+        None => IpamRecord::None,
+    }
 }
 
 /// Undoes what a record tells of, all that can be: the link, the addresses, and last the record itself, which

@@ -23,8 +23,8 @@ pub struct Network {
     /// What runs the plugin: the plugin itself, or `strace` and its arguments, say.
     wrapper: Vec<String>,
     plugin: PathBuf,
-    /// Where the plugin is under another name, for as long as anybody may call it so.
-    other_name: Option<Arc<TempDir>>,
+    /// Where plugins are under other names, for as long as anybody may call them so.
+    other_names: Vec<Arc<TempDir>>,
 }
 
 /// What one call came to.
@@ -56,7 +56,7 @@ impl Network {
             path: "/opt/cni/bin".to_owned(),
             wrapper: Vec::new(),
             plugin: program("linkspan"),
-            other_name: None,
+            other_names: Vec::new(),
         }
     }
 
@@ -70,24 +70,34 @@ impl Network {
         let folder = TempDir::new().unwrap();
         let plugin = folder.path().join(name);
         std::os::unix::fs::symlink(&self.plugin, &plugin).unwrap();
-        Self { plugin, other_name: Some(Arc::new(folder)), ..self.clone() }
+        let mut other = self.served_by(&plugin);
+        other.other_names.push(Arc::new(folder));
+        other
     }
 
     /// The same network, served by another plugin.
     #[must_use]
     pub fn served_by(&self, plugin: &Path) -> Self {
-        Self { plugin: plugin.to_owned(), other_name: None, ..self.clone() }
+        Self { plugin: plugin.to_owned(), ..self.clone() }
     }
 
-    /// The directory of the plugin, as `CNI_PATH` has it.
+    /// The same network, in whose `CNI_PATH` there is nothing but another one's plugin.
+    #[must_use]
+    pub fn finding(&self, other: &Self) -> Self {
+        let mut network = self.clone();
+        network.path = other.folder().to_string_lossy().into_owned();
+        network.other_names.extend(other.other_names.iter().cloned());
+        network
+    }
+
+    /// The directory of the plugin.
     ///
     /// # Panics
     ///
     /// Never: a program is in a directory.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        let built = || self.plugin.parent().unwrap();
-        self.other_name.as_ref().map_or_else(built, |folder| folder.path())
+        self.plugin.parent().unwrap()
     }
 
     /// The same network, its plugin run by another program.

@@ -5,6 +5,7 @@
 pub mod bed;
 pub mod cni;
 pub mod daemon;
+pub mod devices;
 pub mod harness;
 pub mod killed;
 pub mod kubelet;

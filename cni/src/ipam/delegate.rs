@@ -58,6 +58,17 @@ impl Delegate {
         Self { plugin: plugin.clone(), path, config }
     }
 
+    /// Whether there is such a plugin; where there is none, it has given nothing.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.find().is_ok()
+    }
+
+    /// Refuses a plugin that can't even be asked, before anything is made that would have to be undone.
+    pub fn require(&self) -> Result<(), CniError> {
+        Ok(self.find().map(|_| ())?)
+    }
+
     /// Asks whether it can give addresses now. A plugin that is too old for the question is taken to.
     pub fn status(&self) -> Result<(), CniError> {
         self.tell_all("STATUS")
@@ -178,10 +189,10 @@ impl DelegateCall {
     }
 }
 
-/// A plugin from before CNI 1.1.0 takes STATUS and GC for mistakes in `CNI_COMMAND`, or the configuration for one
-/// of a version to come.
+/// A plugin from before CNI 1.1.0 takes STATUS and GC for mistakes in `CNI_COMMAND` (4), wants a container first (3,
+/// as all do that use its library for Go), or takes the configuration for one of a version to come (1).
 fn is_too_old(error: &CniError) -> bool {
-    matches!(error.code.number(), 1 | 4)
+    matches!(error.code.number(), 1 | 3 | 4)
 }
 
 /// Whether a path leads to the program that runs, which would call itself without an end.

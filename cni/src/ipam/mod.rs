@@ -92,6 +92,14 @@ impl<'a> Ipam<'a> {
         matches!(self.source, Source::None)
     }
 
+    /// Refuses who can't even be asked, before anything is made.
+    pub fn require(&self) -> Result<(), CniError> {
+        match &self.source {
+            Source::Delegate(call) => call.delegate.require(),
+            Source::None | Source::HostLocal(_) | Source::Static(_) | Source::Chained(_) => Ok(()),
+        }
+    }
+
     /// What the journal has to keep.
     #[must_use]
     pub fn record(&self) -> IpamRecord {

@@ -169,8 +169,13 @@ fn only_an_executable_file_in_cni_path_is_run() {
                  ({folders})"
             )
         );
+        assert_eq!(call(&folder, name).delegate.require(), Err(error));
+        assert!(!call(&folder, name).delegate.is_there());
     }
-    call(&folder, "other").add().unwrap();
+    let other = call(&folder, "other");
+    assert!(other.delegate.is_there());
+    assert_eq!(other.delegate.require(), Ok(()));
+    other.add().unwrap();
 }
 
 #[test]
@@ -189,6 +194,7 @@ fn a_plugin_that_is_too_old_for_a_verb_is_no_obstacle() {
     for old in [
         r#"{"code": 4, "msg": "unknown CNI_COMMAND: GC"}"#,
         r#"{"code": 1, "msg": "incompatible CNI versions"}"#,
+        r#"{"code": 3, "msg": "missing containerID"}"#,
     ] {
         let folder = folder(&[("other", &format!("echo '{old}'; exit 1"))]);
         let call = call(&folder, "other");
