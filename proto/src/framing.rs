@@ -83,6 +83,8 @@ fn read_whole(stream: &mut impl Read, bytes: &mut [u8]) -> Result<(), FrameError
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::devices::{HeldDevicesReply, HeldDevicesRequest};
 
@@ -131,6 +133,13 @@ mod tests {
         let sent = long.encode_length_delimited_to_vec();
         assert!(matches!(read_one(&sent), FrameError::TooLong));
         assert!(matches!(read_one(&[0xff; 8]), FrameError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = read::<HeldDevicesReply>(&mut bytes.as_slice());
+        }
     }
 
     #[test]

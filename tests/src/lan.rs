@@ -2,6 +2,7 @@
 //! link whose other end is in the namespace of a neighbour.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -17,13 +18,15 @@ pub struct Lan {
     name: String,
 }
 
+/// Where the plugin has its records.
+const RECORDS: &str = "/run/linkspan/attachments";
 /// The parent on the node, and the neighbour's end of the wire.
 pub const PARENT: &str = "par0";
 /// The other end of the wire.
 pub const FAR: &str = "far0";
 
 impl Lan {
-    /// Makes a node, named after the test.
+    /// Makes a node, named after the test. Records that an earlier, killed run has left are removed.
     #[must_use]
     pub fn new(test: &str) -> Self {
         let (host, neighbour) = (Pod::new(test, "host"), Pod::new(test, "far"));
@@ -44,7 +47,11 @@ impl Lan {
         );
         host.run("ip", &["link", "set", PARENT, "up"]);
         neighbour.run("ip", &["link", "set", FAR, "up"]);
-        Self { host, neighbour, name: test.to_owned() }
+        let lan = Self { host, neighbour, name: test.to_owned() };
+        for record in lan.records() {
+            fs::remove_file(Path::new(RECORDS).join(record)).unwrap();
+        }
+        lan
     }
 
     /// A pod of the node.
@@ -77,7 +84,7 @@ impl Lan {
     #[must_use]
     pub fn records(&self) -> Vec<String> {
         let prefix = format!("{}=", self.name);
-        let entries = fs::read_dir("/run/linkspan/attachments").into_iter().flatten();
+        let entries = fs::read_dir(RECORDS).into_iter().flatten();
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut own: Vec<String> =
             names.filter(|name| name.trim_start_matches('.').starts_with(&prefix)).collect();

@@ -277,7 +277,55 @@ fn any_result() -> impl Strategy<Value = AddResult> {
     })
 }
 
+/// JSON as a hostile plugin may write it: keys of a result with anything behind them.
+fn any_json() -> impl Strategy<Value = Value> {
+    let key = proptest::sample::select(vec![
+        "cniVersion",
+        "interfaces",
+        "ips",
+        "routes",
+        "dns",
+        "name",
+        "mac",
+        "mtu",
+        "sandbox",
+        "address",
+        "gateway",
+        "interface",
+        "dst",
+        "gw",
+        "scope",
+        "nameservers",
+        "other",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        proptest::sample::select(vec!["", "1.1.0", "10.1.2.3/24", "10.1.2.1", "x"])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 6, move |inner| {
+        let object = proptest::collection::hash_map(
+            key.clone().prop_map(str::to_owned),
+            inner.clone(),
+            0..6,
+        );
+        prop_oneof![
+            vec(inner, 0..4).prop_map(Value::from),
+            object.prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_json_makes_it_panic(json in any_json()) {
+        let _ = AddResult::parse_ipam(&json);
+        if let Ok(result) = AddResult::parse(&json) {
+            prop_assert!(result.ips.iter().all(|ip| ip.interface.is_none_or(|i| i < result.interfaces.len())));
+        }
+    }
+
     #[test]
     fn what_1_1_0_writes_is_read_back(result in any_result()) {
         let json = result.to_json(Version::V1_1_0);
