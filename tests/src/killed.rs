@@ -105,7 +105,10 @@ const NEVER: [&str; 3] = ["execve", "exit_group", "exit"];
 fn is_change(name: &str, line: &str) -> bool {
     match name {
         "openat" | "open" => line.contains("O_CREAT"),
-        "sendto" | "sendmsg" => !line.contains("NLM_F_DUMP") && !line.contains("RTM_GET"),
+        // strace does not know what a socket of the pod's namespace speaks: RTM_GETLINK, -ADDR, -ROUTE.
+        "sendto" | "sendmsg" => !["RTM_GET", "type=0x12", "type=0x16", "type=0x1a"]
+            .iter()
+            .any(|question| line.contains(question)),
         _ => [
             "mkdir",
             "write",

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         rates_that_are_not_configured_stay_and_must_fit,
         the_last_of_512_vfs_is_saved_and_restored,
         ports_and_vfs_may_come_and_go_while_we_look,
+        a_vf_without_its_pf_is_moved_and_comes_back,
     ];
     let counted = cases![&[Need::Root, Need::Netdevsim, Need::Tool("strace")];
         of_512_vfs_an_add_asks_once_and_a_del_never,
@@ -235,6 +236,37 @@ fn ports_and_vfs_may_come_and_go_while_we_look() {
             std::panic::resume_unwind(panic);
         }
     });
+}
+
+/// As in a virtual machine that was given the VF alone.
+fn a_vf_without_its_pf_is_moved_and_comes_back() {
+    let simulated = Simulated::new(16, 4);
+    let netdev = Netdev::of(1);
+    let device = simulated.pf.vf(1);
+    let physfn = simulated.tree.root().join(format!("bus/pci/devices/{device}/physfn"));
+    fs::remove_file(physfn).unwrap();
+    let pod = Pod::new("alone", "pod");
+    let shown = || run("ip", &["-j", "link", "show", &netdev.0]);
+    let before = shown();
+
+    let network = simulated.network(1, json!({ "mac": "02:00:00:00:72:01", "mtu": 1400 }));
+    network.add(&pod, "net1");
+    let link = pod.link("net1");
+    assert_eq!((&link["address"], &link["mtu"]), (&json!("02:00:00:00:72:01"), &json!(1400)));
+    network.del(&pod, "net1");
+    let index = |shown: &str| shown.replace(char::is_numeric, "");
+    assert_eq!(index(&shown()), index(&before));
+
+    let reply = network.with("vlan", 100).try_add(&pod, "net1");
+    let message =
+        format!("`vlan` is set, but VF {device} has no PF on this machine that could set it");
+    assert_eq!((reply.code(), reply.msg()), (Some(7), message.as_str()));
+
+    run("ip", &["link", "set", &netdev.0, "up"]);
+    run("ip", &["route", "add", "default", "dev", &netdev.0, "metric", "1"]);
+    let reply = network.try_add(&pod, "net1");
+    let message = format!("device {device} ({}) has the host's default route", netdev.0);
+    assert_eq!((reply.code(), reply.msg()), (Some(101), message.as_str()));
 }
 
 /// Each look is either before or after a change, never an error of its own making.
