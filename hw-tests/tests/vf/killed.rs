@@ -50,7 +50,7 @@ fn an_add_killed_anywhere_is_undone_by_gc() {
 
 fn a_del_killed_anywhere_is_finished_by_the_next() {
     let kills = sweep("killdel", Steps::DEL_THEN_DEL);
-    assert!(kills > 10, "the sweep has killed {kills} times only");
+    assert!(kills > 5, "the sweep has killed {kills} times only");
 }
 
 /// Kills the plugin as it enters each of its changing system calls in turn. Returns how often that was.
