@@ -109,19 +109,9 @@ fn is_change(name: &str, line: &str) -> bool {
         "sendto" | "sendmsg" => !["RTM_GET", "type=0x12", "type=0x16", "type=0x1a"]
             .iter()
             .any(|question| line.contains(question)),
-        _ => [
-            "mkdir",
-            "write",
-            "rename",
-            "unlink",
-            "link",
-            "symlink",
-            "chown",
-            "fchown",
-            "ftruncate",
-        ]
-        .iter()
-        .any(|call| name.starts_with(call)),
+        _ => ["mkdir", "write", "rename", "link", "chown", "truncate", "utime"]
+            .iter()
+            .any(|call| name.contains(call)),
     }
 }
 
