@@ -43,12 +43,13 @@ impl Trace {
     }
 
     /// The calls that are the program's own decision: those from its first look at standard input on, but for
-    /// memory, which its C library asks for as it sees fit.
+    /// those by which libraries ask for memory, guard the stack and check descriptors, as they see fit.
     #[must_use]
     pub fn own(&self) -> Self {
-        const MEMORY: [&str; 6] = ["brk", "madvise", "mmap", "mprotect", "mremap", "munmap"];
+        const LIBRARIES: [&str; 8] =
+            ["brk", "fcntl", "madvise", "mmap", "mprotect", "mremap", "munmap", "sigaltstack"];
         let from_input = self.calls.iter().skip_while(|call| !call.starts_with("read(0,"));
-        let is_own = |call: &&String| name(call).is_some_and(|name| !MEMORY.contains(&name));
+        let is_own = |call: &&String| name(call).is_some_and(|name| !LIBRARIES.contains(&name));
         Self { calls: from_input.filter(is_own).cloned().collect() }
     }
 
