@@ -72,7 +72,7 @@ fn run(options: &Options) -> Result<ExitCode> {
         linkspan: linkspan(&options.statics, &folder, "macvlan")?,
         reference: Plugin::new(&options.reference, "macvlan")?,
     };
-    let setting = Setting::here(programs.linkspan.version()?, programs.reference.version()?)?;
+    let setting = Setting::here(&programs)?;
     measure(&mut results, &programs, options, folder.path())?;
 
     println!("{}{}", setting.describe(), page::sections(&results));

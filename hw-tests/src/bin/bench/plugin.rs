@@ -44,11 +44,12 @@ impl Plugin {
         Ok(Self { program, folder: folder.to_owned() })
     }
 
-    /// What it says of itself to whoever starts it by hand.
+    /// What it says of itself to whoever starts it by hand: name and version.
     pub(crate) fn version(&self) -> Result<String> {
         let output = Command::new(&self.program).env_clear().stdin(Stdio::null()).output()?;
         let text = String::from_utf8_lossy(&output.stderr);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        let line = text.lines().next().unwrap_or_default();
+        Ok(line.split(" is a ").next().unwrap_or_default().to_owned())
     }
 
     /// Calls it, and returns how long it ran from its start to its end and what it printed.

@@ -1,59 +1,89 @@
 //! The results as Markdown: what was measured, how and where, and the tables.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use linkspan_tests::syscalls::Trace;
 
 use crate::cost::{Cost, Costs};
 use crate::promises::Promise;
-use crate::race::{Outcome, Times};
+use crate::race::{Outcome, Programs, Times};
 use crate::samples::{Samples, milliseconds, ratio};
 use crate::table::table;
 
+/// The reference plugins, where Debian has installed them.
+const PACKAGE: &str = "containernetworking-plugins";
+
 /// Where and when it was measured, and which programs.
 pub(crate) struct Setting {
-    /// What the two programs say of themselves.
-    pub(crate) linkspan: String,
-    pub(crate) reference: String,
+    /// Which versions of the two programs.
+    linkspan: String,
+    reference: String,
     processor: String,
     processors: usize,
+    /// How many processes ran or wanted to, on average over the minute before, and how this one is scheduled.
+    load: String,
     kernel: String,
     date: String,
 }
 
 impl Setting {
     /// This machine, now.
-    pub(crate) fn here(linkspan: String, reference: String) -> Result<Self> {
+    pub(crate) fn here(programs: &Programs) -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
         let model =
             cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Ok(Self {
-            linkspan,
-            reference,
+            linkspan: format!(
+                "{}, at commit {}",
+                programs.linkspan.version()?,
+                said_by("git", &["rev-parse", "--short", "HEAD"])
+            ),
+            reference: format!(
+                "{}, package {PACKAGE} {}",
+                programs.reference.version()?,
+                said_by("dpkg-query", &["--show", "--showformat=${Version}", PACKAGE])
+            ),
             processor: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.to_owned()),
             processors: std::thread::available_parallelism()?.get(),
+            load: load()?,
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-            date: today()?,
+            date: said_by("date", &["--utc", "+%F"]),
         })
     }
 
     /// As the report's head has it.
     pub(crate) fn describe(&self) -> String {
-        let Self { linkspan, reference, processor, processors, kernel, date } = self;
+        let Self { linkspan, reference, processor, processors, load, kernel, date } = self;
         format!(
-            "- date: {date}\n- processor: {processor}, {processors} of it\n- kernel: Linux {kernel}\n\
+            "- date: {date}\n- processor: {processor}, {processors} of it\n- {load}\n- kernel: Linux {kernel}\n\
              - Linkspan: {linkspan}\n- reference: {reference}\n"
         )
     }
 }
 
-/// The date of UTC, as 2026-11-21.
-fn today() -> Result<String> {
-    let output =
-        Command::new("date").args(["--utc", "+%F"]).output().context("date can't be run")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+/// The machine's load, and the scheduling policy of this process (field 41 of `proc_pid_stat(5)`).
+fn load() -> Result<String> {
+    let average = fs::read_to_string("/proc/loadavg")?;
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name, which may have blanks, is in parentheses; the field after it is the third.
+    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let policy = match fields.nth(38) {
+        Some("0") => "as any other process",
+        Some("1" | "2") => "before other processes (real time)",
+        _ => "in a policy of its own",
+    };
+    let minute = average.split(' ').next().unwrap_or("unknown");
+    Ok(format!("load average before the run: {minute}; scheduled {policy}"))
+}
+
+/// What a program prints, or "unknown" where it fails or there is no such program.
+fn said_by(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stderr(Stdio::null()).output();
+    let output = output.ok().filter(|output| output.status.success());
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// How long ADD and DEL took.
