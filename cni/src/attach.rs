@@ -81,7 +81,7 @@ impl Add<'_> {
             None => self.ipam.reserve()?,
         };
         if let Some(link) = &link {
-            self.configure(link, &result)?;
+            self.configure(&record.link, link, &result)?;
         }
         if let (Some(path), LinkRecord::Vf(vf)) = (&record.device_info, &record.link) {
             device_info::write(path, vf.device, vf.pf.map(|pf| pf.address))?;
@@ -154,7 +154,12 @@ impl Add<'_> {
         )
     }
 
-    fn configure(&mut self, link: &Link, result: &AddResult) -> Result<(), CniError> {
+    fn configure(
+        &mut self,
+        record: &LinkRecord,
+        link: &Link,
+        result: &AddResult,
+    ) -> Result<(), CniError> {
         let duplicates = self.conf.duplicates;
         addresses::configure(
             &mut self.pod,
@@ -164,7 +169,12 @@ impl Add<'_> {
             result,
             duplicates,
         )?;
-        addresses::tell_neighbours(&mut self.pod, &self.netns, link, result);
+        // A link that was made has its carrier when it comes up, and the kernel announces the addresses that it
+        // has then.
+        let is_announced = matches!(record, LinkRecord::Child(_)) && !duplicates.probe_v4;
+        if !is_announced {
+            addresses::tell_neighbours(&mut self.pod, &self.netns, link, result);
+        }
         Ok(())
     }
 

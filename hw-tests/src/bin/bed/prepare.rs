@@ -40,6 +40,8 @@ const TOOLS: &[&str] = &[
     "dnsmasq-base",
     "strace",
     "tcpdump",
+    // The peers that the tests and the benches run beside ours.
+    "containernetworking-plugins",
 ];
 
 /// 7.2 has no `igb` device.

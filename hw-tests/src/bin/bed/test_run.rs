@@ -31,6 +31,8 @@ pub(crate) fn test(bed: PathBuf, filters: &[String]) -> Result<u8> {
     let (in_guest, here): (Vec<Program>, Vec<Program>) =
         programs.into_iter().partition(|program| program.in_guest);
 
+    // First, because it installs what the tests on this machine need too.
+    let prepared = Cache::locate().and_then(|cache| prepare::prepare(&cache).map(|()| cache));
     let mut transcript = Transcript::default();
     progress.say(&format!("running the tests on this machine, programs: {}", here.len()));
     run_all(&here, &mut transcript)?;
@@ -39,15 +41,14 @@ pub(crate) fn test(bed: PathBuf, filters: &[String]) -> Result<u8> {
     let mut tally = Tally::of(&transcript.text);
     if !in_guest.is_empty() {
         progress.say(&format!("running the tests in the bed, programs: {}", in_guest.len()));
-        tally.add(run_in_bed(bed, &in_guest)?);
+        tally.add(run_in_bed(bed, &in_guest, prepared)?);
     }
     print!("{tally}");
     Ok(u8::from(!tally.is_success()))
 }
 
 /// Runs the programs in one boot of the bed, or says for each why not.
-fn run_in_bed(bed: PathBuf, programs: &[Program]) -> Result<Tally> {
-    let prepared = Cache::locate().and_then(|cache| prepare::prepare(&cache).map(|()| cache));
+fn run_in_bed(bed: PathBuf, programs: &[Program], prepared: Result<Cache>) -> Result<Tally> {
     let cache = match prepared {
         Ok(cache) => cache,
         Err(error) => {
