@@ -387,3 +387,6 @@ impl VfRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! macvtap: a device node for a virtual machine, its owner, and links that a device plugin has made.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
@@ -14,6 +14,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_macvtap_link_has_a_node_of_its_own,
         a_link_of_a_pool_moves_in_and_back,
         a_link_of_a_pool_is_given_once,
+        no_lock_is_held_while_another_plugin_gives_addresses,
     ]
 }
 
@@ -95,5 +96,27 @@ fn a_link_of_a_pool_is_given_once() {
     pool_link(&lan);
     network.add(&second, "net1");
     network.del(&second, "net1");
+    assert_eq!(lan.records(), [""; 0]);
+}
+
+/// Whoever else wants the link would wait for a plugin that may take its time, or hang.
+fn no_lock_is_held_while_another_plugin_gives_addresses() {
+    let lan = Lan::new("unlocked");
+    pool_link(&lan);
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("asks-for-the-lock");
+    let script = format!(
+        "#!/bin/sh\nflock --nonblock /run/linkspan/locks/{POOL_LINK} true || exit 1\n\
+         [ $CNI_COMMAND != ADD ] || echo '{{\"cniVersion\": \"1.1.0\", \"ips\": []}}'\n"
+    );
+    fs::write(&plugin, script).unwrap();
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut network = lan.network(json!({
+        "type": "macvtap", "deviceID": "dataplaneMvp0", "ipam": { "type": "asks-for-the-lock" },
+    }));
+    network.path = folder.path().to_string_lossy().into_owned();
+    let pod = lan.pod("pod");
+    network.add(&pod, "net1");
+    network.del(&pod, "net1");
     assert_eq!(lan.records(), [""; 0]);
 }
