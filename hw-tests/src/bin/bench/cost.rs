@@ -32,14 +32,14 @@ const RUNS: usize = 5;
 pub(crate) fn costs(programs: &Programs, statics: &Path, scenario: &Scenario) -> Result<Costs> {
     Ok(Costs {
         name: scenario.addressing.name(),
-        linkspan: cost(&programs.linkspan, statics, scenario)?,
-        reference: cost(&programs.reference, statics, scenario)?,
+        linkspan: cost(&programs.linkspan, statics, &scenario.linkspan)?,
+        reference: cost(&programs.reference, statics, &scenario.reference)?,
     })
 }
 
-fn cost(plugin: &Plugin, statics: &Path, scenario: &Scenario) -> Result<Cost> {
+fn cost(plugin: &Plugin, statics: &Path, config: &Value) -> Result<Cost> {
     let pod = Pod::new("bench", "pod");
-    let (launch, config) = (statics.join("launch"), &scenario.config);
+    let launch = statics.join("launch");
     let launch = launch.to_str().context("a path in UTF-8")?;
     let mut peak = 0;
     for _ in 0..RUNS {

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::plugin::{Plugin, Verb, with_result};
 use crate::race::{Outcome, Programs, Times};
-use crate::samples::Samples;
 use crate::scenario::Scenario;
 
 /// How many at once.
@@ -25,21 +24,18 @@ pub(crate) fn crowd(programs: &Programs, scenario: &Scenario, share: usize) -> R
     let mut outcome = Outcome { name, add: Times::default(), del: Times::default() };
     for round in 0..(ROUNDS / share).max(1) {
         let Outcome { add, del, .. } = &mut outcome;
-        let turn = |plugin: &Plugin, add: &mut Samples, del: &mut Samples| {
-            let configs = vec![scenario.config.clone(); SIZE];
-            let (took, results) = at_once(plugin, Verb::Add, &pods, &configs)?;
+        let mut turns = [
+            (&programs.linkspan, &scenario.linkspan, &mut add.linkspan, &mut del.linkspan),
+            (&programs.reference, &scenario.reference, &mut add.reference, &mut del.reference),
+        ];
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (plugin, config, add, del) in turns {
+            let (took, results) = at_once(plugin, Verb::Add, &pods, &vec![config.clone(); SIZE])?;
             add.push(took);
-            let configs: Vec<Value> =
-                results.into_iter().map(|result| with_result(&scenario.config, result)).collect();
-            del.push(at_once(plugin, Verb::Del, &pods, &configs)?.0);
-            anyhow::Ok(())
-        };
-        if round % 2 == 0 {
-            turn(&programs.linkspan, &mut add.linkspan, &mut del.linkspan)?;
-            turn(&programs.reference, &mut add.reference, &mut del.reference)?;
-        } else {
-            turn(&programs.reference, &mut add.reference, &mut del.reference)?;
-            turn(&programs.linkspan, &mut add.linkspan, &mut del.linkspan)?;
+            let configs = results.into_iter().map(|result| with_result(config, result));
+            del.push(at_once(plugin, Verb::Del, &pods, &configs.collect::<Vec<_>>())?.0);
         }
     }
     Ok(outcome)

@@ -20,7 +20,9 @@ const METHOD: &str = "
   round's three contestants each comes after each other equally often. The first rounds don't count.
 - A sample is the time from a program's start to its end by CLOCK_MONOTONIC. No processor is set aside for it, and
   nothing is pinned: other load meets all contestants alike.
-- Both programs share the same reservations of host-local, on a disk's file system; `/run` is a tmpfs.
+- Each program has reservations of host-local of its own, the same ones, on a disk's file system; `/run` is a
+  tmpfs. Where another program has reserved or freed an address, Linkspan's next ADD reads all reservations once,
+  as the reference plugin always does.
 - The floor of an ADD is the start and end of an empty static program, and then the kernel's bare work by messages
   over sockets that are open already: make the link in the pod, give it the addresses, set it up. The floor of a
   DEL is the kernel's deletion of that link alone, without any program.

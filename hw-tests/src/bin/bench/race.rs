@@ -94,18 +94,18 @@ fn run(
     scenario: &Scenario,
     pod: &Pod,
 ) -> Result<(Duration, Duration)> {
-    let plugin = match contestant {
-        Contestant::Linkspan => &programs.linkspan,
-        Contestant::Reference => &programs.reference,
+    let (plugin, config) = match contestant {
+        Contestant::Linkspan => (&programs.linkspan, &scenario.linkspan),
+        Contestant::Reference => (&programs.reference, &scenario.reference),
         Contestant::Floor => {
             let add = kernel.attach(scenario.addressing.addresses())?;
             ensure!(kernel.is_up()?, "the floor's link is not up");
             return Ok((add, kernel.detach()?));
         }
     };
-    let (add, result) = plugin.call(Verb::Add, pod, &scenario.config)?;
+    let (add, result) = plugin.call(Verb::Add, pod, config)?;
     ensure!(kernel.is_up()?, "the interface is not up after an ADD: {result:?}");
-    let (del, nothing) = plugin.call(Verb::Del, pod, &with_result(&scenario.config, result))?;
+    let (del, nothing) = plugin.call(Verb::Del, pod, &with_result(config, result))?;
     ensure!(nothing.is_none() && !kernel.is_up()?, "the interface stayed after a DEL");
     Ok((add, del))
 }

@@ -12,7 +12,10 @@ use crate::place::PARENT;
 /// A network, and how often it is tried.
 pub(crate) struct Scenario {
     pub(crate) addressing: Addressing,
-    pub(crate) config: Value,
+    /// The configuration of each program. They differ in where reservations are: that the other program has been
+    /// at work there is nothing that a node sees at every call.
+    pub(crate) linkspan: Value,
+    pub(crate) reference: Value,
     /// What is to be measured: rounds of one ADD and one DEL of each contestant.
     pub(crate) rounds: usize,
     /// The reference plugin takes part in every so many rounds.
@@ -98,14 +101,16 @@ impl Addressing {
 }
 
 impl Scenario {
-    /// A network of its own, whose reservations are in the folder `data`; both programs share them.
+    /// A network of its own, whose reservations are below the folder `data`.
     pub(crate) fn new(addressing: Addressing, data: &Path) -> Result<Self> {
         let network: String = addressing.name().replace(|c: char| !c.is_alphanumeric(), "-");
-        let ipam = addressing.prepare(&network, data)?;
-        let config = json!({
-            "cniVersion": "1.0.0", "name": network, "type": "macvlan", "master": PARENT,
-            "mode": "bridge", "ipam": ipam,
-        });
+        let config = |data: &Path| {
+            let ipam = addressing.prepare(&network, data)?;
+            anyhow::Ok(json!({
+                "cniVersion": "1.0.0", "name": network, "type": "macvlan", "master": PARENT,
+                "mode": "bridge", "ipam": ipam,
+            }))
+        };
         let (rounds, reference_every) = match addressing {
             // A quarter of a second each.
             Addressing::HostLocal { taken: 60_000 } => (100, 5),
@@ -113,7 +118,9 @@ impl Scenario {
             Addressing::DualHostLocal | Addressing::DualStatic => (100, 20),
             _ => (100, 1),
         };
-        Ok(Self { addressing, config, rounds, reference_every })
+        let (linkspan, reference) =
+            (config(&data.join("linkspan"))?, config(&data.join("reference"))?);
+        Ok(Self { addressing, linkspan, reference, rounds, reference_every })
     }
 }
 
