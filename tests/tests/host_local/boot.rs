@@ -33,7 +33,7 @@ fn another_boot_frees_what_was_reserved() {
 
 /// The same network, its plugin run where the kernel tells another boot ID.
 fn in_another_boot(folder: &Folder) -> Network {
-    let boot_id = folder.path("../boot_id");
+    let boot_id = folder.data().join("boot_id");
     fs::write(&boot_id, "0d9c8b7a-6a0e-4f3e-9a4c-000000000001\n").unwrap();
     let mount = format!(
         "mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$0\"",

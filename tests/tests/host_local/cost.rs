@@ -40,7 +40,7 @@ fn container(n: usize) -> String {
 /// The calls of a pod's life and some others, and how many system calls each makes.
 fn costs(folder: &Folder) -> [(&'static str, usize); 6] {
     let cost = |network: &Network, verb, container: &str| {
-        let trace = folder.path("../trace");
+        let trace = folder.data().join("trace");
         let reply = call(&network.run_by(&Trace::strace(&trace)), verb, container);
         assert!(reply.success, "{reply:#?}");
         Trace::read(&trace).own().total()

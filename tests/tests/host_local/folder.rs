@@ -31,6 +31,11 @@ impl Folder {
         Self { ours, peers, data }
     }
 
+    /// The folder of all networks' folders.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// The path of one of the files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.data.path().join("net").join(name)

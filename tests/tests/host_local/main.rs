@@ -5,6 +5,7 @@ mod boot;
 mod cost;
 mod crowd;
 mod folder;
+mod full;
 mod killed;
 mod shared;
 
@@ -14,5 +15,5 @@ use linkspan_tests::harness;
 
 fn main() -> ExitCode {
     let cases = shared::cases().into_iter().chain(crowd::cases()).chain(killed::cases());
-    harness::main(cases.chain(cost::cases()).chain(boot::cases()))
+    harness::main(cases.chain(cost::cases()).chain(boot::cases()).chain(full::cases()))
 }

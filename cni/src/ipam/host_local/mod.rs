@@ -5,7 +5,7 @@
 //! address; `last_reserved_ip.<n>` holds the address that set `n` of ranges gave last; every change
 //! is made under flock(2) of the file `lock`. What the files come to is in `.linkspan-index` beside
 //! them, so that no call's cost grows with their number; it is made anew where the reference plugin
-//! has been at work.
+//! has been at work. It also knows the boot, for pods die with it: what was reserved before is freed.
 
 mod boot;
 mod error;

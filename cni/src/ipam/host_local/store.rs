@@ -91,7 +91,8 @@ impl Store {
         if own.is_empty() { self.held_by(&Holder::of_container(owner)) } else { Ok(own) }
     }
 
-    fn held_by(&mut self, holder: &Holder) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
+    /// Every address of a holder, in order.
+    pub(super) fn held_by(&mut self, holder: &Holder) -> Result<Vec<(IpAddr, Holder)>, StoreError> {
         if let Some(found) = self.look_up(holder)? {
             return Ok(found);
         }
@@ -128,7 +129,8 @@ impl Store {
     pub(super) fn reserve(&mut self, address: IpAddr, holder: &Holder) -> Result<bool, StoreError> {
         self.changed = true;
         if self.draft.as_ref() != Some(holder) {
-            self.folder.draft(holder)?;
+            // On a full disk half of a draft may be left, which would be in the way of the next one.
+            self.folder.draft(holder).inspect_err(|_| drop(self.folder.remove_draft()))?;
             self.draft = Some(holder.clone());
         }
         let is_free = self.folder.give(address)?;

@@ -34,8 +34,8 @@ impl<'a> Taker<'a> {
         network: &'a NetworkName,
         owner: &AttachmentId,
     ) -> Result<Self, StoreError> {
-        let own = store.all_of(owner)?.into_iter().map(|(address, _)| address).collect();
         let (owner, withheld) = (Holder::of(owner), conf.withheld());
+        let own = store.held_by(&owner)?.into_iter().map(|(address, _)| address).collect();
         Ok(Self { store, conf, network, owner, withheld, own, taken: Vec::new() })
     }
 

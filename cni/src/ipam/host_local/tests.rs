@@ -268,6 +268,16 @@ fn find_tells_what_an_owner_has() {
 }
 
 #[test]
+fn a_reservation_without_an_interface_is_given_to_none() {
+    let fixture = Fixture::new(json!({"subnet": "10.1.2.0/24"}));
+    fixture.write("10.1.2.9", "old");
+    assert_eq!(fixture.reserve("old").unwrap(), ["10.1.2.2"], "which interface has the other?");
+    fixture.release("old");
+    fixture.release("old");
+    assert_eq!(fixture.addresses(), [""; 0]);
+}
+
+#[test]
 fn retain_frees_what_no_valid_attachment_has() {
     let fixture = Fixture::new(json!({"subnet": "10.1.2.0/24"}));
     let retain =
