@@ -91,12 +91,14 @@ fn measure(
     folder: &Path,
 ) -> Result<()> {
     let statics = &options.statics;
-    for addressing in ALL {
+    let wanted = |addressing: &Addressing| addressing.name().contains(&options.only);
+    for addressing in ALL.into_iter().filter(wanted) {
         eprintln!("bench: macvlan, {}", addressing.name());
         let scenario = Scenario::new(addressing, &folder.join("networks"))?;
         results.outcomes.push(race::race(programs, statics, &scenario, options.share)?);
     }
-    for addressing in [Addressing::None, Addressing::HostLocal { taken: 0 }] {
+    let usual = [Addressing::None, Addressing::HostLocal { taken: 0 }];
+    for addressing in usual.into_iter().filter(wanted) {
         eprintln!("bench: {} at once, memory and system calls, {}", crowd::SIZE, addressing.name());
         let scenario = Scenario::new(addressing, &folder.join("crowd"))?;
         results.crowds.push(crowd::crowd(programs, &scenario, options.share)?);

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
-usage: bench [--check] [--quick] [--write FOLDER] [--reference FOLDER] [--vfs FILE] | bench --measure-vfs
+usage: bench [--check] [--quick] [--only TEXT] [--write FOLDER] [--reference FOLDER] [--vfs FILE]
+       bench --measure-vfs [--quick]
 
   --check             end with 1 if a promise is not kept
   --quick             a tenth of the rounds
+  --only TEXT         nothing but what has TEXT in its name, such as dual
   --write FOLDER      write results.md and the plots there
   --reference FOLDER  where the reference plugins are (/usr/lib/cni)
   --vfs FILE          put the numbers of `bench --measure-vfs` in
@@ -21,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) check: bool,
     /// One of so many rounds is run.
     pub(crate) share: usize,
+    /// What the name of all that is measured has in it.
+    pub(crate) only: String,
     pub(crate) write: Option<PathBuf>,
     pub(crate) reference: PathBuf,
     pub(crate) vfs: Option<PathBuf>,
@@ -35,6 +39,7 @@ impl Options {
         let mut options = Self {
             check: false,
             share: 1,
+            only: String::new(),
             write: None,
             reference: "/usr/lib/cni".into(),
             vfs: None,
@@ -42,14 +47,14 @@ impl Options {
             statics: own.parent().context("this program is in a folder")?.to_owned(),
         };
         while let Some(word) = words.next() {
-            let mut path =
-                || words.next().map(PathBuf::from).with_context(|| format!("{word} wants a path"));
+            let mut value = || words.next().with_context(|| format!("{word} wants a value"));
             match word.as_str() {
                 "--check" => options.check = true,
                 "--quick" => options.share = 10,
-                "--write" => options.write = Some(path()?),
-                "--reference" => options.reference = path()?,
-                "--vfs" => options.vfs = Some(path()?),
+                "--only" => options.only = value()?,
+                "--write" => options.write = Some(value()?.into()),
+                "--reference" => options.reference = value()?.into(),
+                "--vfs" => options.vfs = Some(value()?.into()),
                 "--measure-vfs" => options.measure_vfs = true,
                 _ => bail!("{word:?} is no option\n{USAGE}"),
             }
