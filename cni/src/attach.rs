@@ -30,14 +30,16 @@ pub fn add(
 ) -> Result<AddResult, CniError> {
     let conf = configuration(node, attachment, called_as)?;
     let mut before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
-    let netns = open_pod(netns_path)?;
+    let host = RouteSocket::open()?;
+    let home = host.netns().map_err(io)?;
+    let netns = open_pod(netns_path, &home)?;
     let mut add = Add {
         node,
         conf: &conf,
         key: AttachmentKey::new(&conf.name, &attachment.id),
         ipam: Ipam::of(&conf, attachment, netns_path, before.as_ref()),
-        host: RouteSocket::open()?,
-        pod: RouteSocket::open_in(&netns)?,
+        host,
+        pod: netns.visit(&home, RouteSocket::open).map_err(io)??,
         netns,
         path: netns_path,
         is_recorded: false,
@@ -257,10 +259,9 @@ fn configuration(
 }
 
 /// Opens the pod's namespace, which must not be the host's: a VF "moved" there would be renamed on the host.
-fn open_pod(path: &Path) -> Result<Netns, CniError> {
+fn open_pod(path: &Path, home: &Netns) -> Result<Netns, CniError> {
     let netns = Netns::open(path)?;
-    let io = |e: std::io::Error| CniError::caused_by(Code::Io, &e, "");
-    if netns.id().map_err(io)? == Netns::current().and_then(|own| own.id()).map_err(io)? {
+    if netns.id().map_err(io)? == home.id().map_err(io)? {
         return Err(CniError::new(
             Code::InvalidEnvironment,
             format!("CNI_NETNS is {}, which is the host's own namespace", path.display()),
@@ -268,6 +269,11 @@ fn open_pod(path: &Path) -> Result<Netns, CniError> {
         ));
     }
     Ok(netns)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls gets its own")]
+fn io(error: std::io::Error) -> CniError {
+    CniError::caused_by(Code::Io, &error, "")
 }
 
 impl From<OpenNetnsError> for CniError {

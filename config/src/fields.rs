@@ -232,9 +232,13 @@ pub fn near_miss<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
         return None;
     }
     let key = key.to_ascii_lowercase();
+    let length = key.chars().count();
+    let is_near = |distance: usize| distance * 3 <= length;
     let distance = |k: &str| strsim::damerau_levenshtein(&key, &k.to_ascii_lowercase());
-    let (distance, nearest) = known.iter().map(|k| (distance(k), *k)).min()?;
-    (distance * 3 <= key.len()).then_some(nearest)
+    // No two texts are nearer than their lengths, and to compare a very long key takes very long.
+    let comparable = known.iter().filter(|k| is_near(length.abs_diff(k.len())));
+    let (distance, nearest) = comparable.map(|k| (distance(k), *k)).min()?;
+    is_near(distance).then_some(nearest)
 }
 
 #[cfg(test)]
@@ -268,6 +272,7 @@ mod tests {
             ("ipMasq", None),
             ("master", None),
             ("cni.dev/vlan", None),
+            ("日本語語", None),
         ];
         for (key, meant) in table {
             assert_eq!(near_miss(key, &known), meant, "{key}");

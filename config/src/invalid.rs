@@ -19,23 +19,32 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// The error of one key; a long value is cut, because it may be hostile.
+    /// The error of one key; a long value is cut, and a long key, because both may be hostile.
     pub(crate) fn new(
         key: impl Into<String>,
         value: Option<&Value>,
         expected: impl Into<String>,
     ) -> Self {
         let json = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-        let mut shown: String = json.chars().take(128).collect();
-        if shown.len() < json.len() {
-            shown.push('…');
+        Self {
+            key: shortened(key.into()),
+            value: shortened(json),
+            expected: expected.into(),
+            advice: None,
         }
-        Self { key: key.into(), value: shown, expected: expected.into(), advice: None }
     }
 
     /// The same error with the next step for the user.
     pub(crate) fn advise(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()), ..self }
+    }
+}
+
+/// The beginning of a text that may be hostile.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(128) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

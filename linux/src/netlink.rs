@@ -61,6 +61,11 @@ impl RouteSocket {
         Ok(Self { socket, sequence: 0, datagram: Vec::with_capacity(ROOM) })
     }
 
+    /// The namespace that it belongs to.
+    pub fn netns(&self) -> io::Result<Netns> {
+        Netns::of_socket(&self.socket)
+    }
+
     /// Opens a socket in another network namespace.
     pub fn open_in(netns: &Netns) -> Result<Self, NetlinkError> {
         netns

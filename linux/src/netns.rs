@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// An open network namespace. It lives as long as this value: a pod's namespace that a daemon keeps open
@@ -75,6 +76,12 @@ impl Netns {
         Ok(Self { file: File::open("/proc/thread-self/ns/net")? })
     }
 
+    /// Opens the namespace that a socket belongs to. For the calling thread's own namespace, whose sockets are
+    /// at hand, this takes a tenth of the time of [`Self::current`].
+    pub fn of_socket(socket: &impl AsFd) -> io::Result<Self> {
+        Ok(Self { file: of_socket(socket.as_fd())?.into() })
+    }
+
     /// Which namespace this is.
     pub fn id(&self) -> io::Result<NetnsId> {
         let stat = fstat(&self.file)?;
@@ -125,33 +132,45 @@ fn enter(netns: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Asks the kernel which type of namespace a file is (`ioctl_nsfs(2)`); any other file refuses.
-#[expect(unsafe_code, reason = "rustix has no wrapper for this ioctl")]
 fn is_net(file: &File) -> bool {
-    use rustix::ioctl::opcode;
-    const NS_GET_NSTYPE: rustix::ioctl::Opcode = opcode::none(0xb7, 3);
+    const NS_GET_NSTYPE: Opcode = opcode::none(0xb7, 3);
     const CLONE_NEWNET: i32 = 0x4000_0000;
+    ask::<NS_GET_NSTYPE>(file.as_fd()).is_ok_and(|kind| kind == CLONE_NEWNET)
+}
 
-    struct NamespaceType;
+/// Opens the namespace of a socket (`SIOCGSKNS` of `linux/sockios.h`).
+#[expect(unsafe_code, reason = "rustix has no wrapper for this ioctl")]
+fn of_socket(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const SIOCGSKNS: Opcode = 0x894c;
+    let descriptor = ask::<SIOCGSKNS>(socket)?;
+    // SAFETY: the kernel has just opened it for this call, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
 
-    // SAFETY: NS_GET_NSTYPE takes no argument, reads and writes no memory, and answers by its return value.
-    unsafe impl rustix::ioctl::Ioctl for NamespaceType {
+/// An ioctl without an argument, which answers by its return value.
+#[expect(unsafe_code, reason = "rustix has no wrapper for these ioctls")]
+fn ask<const OPCODE: Opcode>(of: BorrowedFd<'_>) -> rustix::io::Result<i32> {
+    struct Question<const OPCODE: Opcode>;
+
+    // SAFETY: the ioctls named here take no argument, and read and write no memory.
+    unsafe impl<const OPCODE: Opcode> Ioctl for Question<OPCODE> {
         type Output = i32;
         const IS_MUTATING: bool = false;
-        fn opcode(&self) -> rustix::ioctl::Opcode {
-            NS_GET_NSTYPE
+        fn opcode(&self) -> Opcode {
+            OPCODE
         }
         fn as_ptr(&mut self) -> *mut rustix::ffi::c_void {
             std::ptr::null_mut()
         }
         unsafe fn output_from_ptr(
-            out: rustix::ioctl::IoctlOutput,
+            out: IoctlOutput,
             _: *mut rustix::ffi::c_void,
         ) -> rustix::io::Result<i32> {
             Ok(out)
         }
     }
     // SAFETY: see the implementation above; the descriptor is open.
-    unsafe { rustix::ioctl::ioctl(file, NamespaceType) }.is_ok_and(|kind| kind == CLONE_NEWNET)
+    unsafe { ioctl(of, Question::<OPCODE>) }
 }
 
 #[cfg(test)]

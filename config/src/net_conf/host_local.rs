@@ -111,8 +111,7 @@ impl HostLocalConf {
             }
             let Some(set) = self.sets.iter_mut().find(|set| set.range_of(*address).is_some())
             else {
-                let ranges: Vec<String> = self.ranges().map(ToString::to_string).collect();
-                return Err(invalid(&format!("an address in {}", ranges.join(" or "))));
+                return Err(invalid(&format!("an address in {}", listed(self.ranges()))));
             };
             match set.requested {
                 Some(other) if other != *address => {
@@ -129,6 +128,16 @@ impl HostLocalConf {
     fn ranges(&self) -> impl Iterator<Item = &AddressRange> {
         self.sets.iter().flat_map(|set| &set.ranges)
     }
+}
+
+/// The ranges for a message, but not very many of them.
+fn listed<'a>(ranges: impl Iterator<Item = &'a AddressRange>) -> String {
+    let mut texts: Vec<String> = ranges.map(ToString::to_string).collect();
+    if texts.len() > 8 {
+        let more = texts.split_off(7).len();
+        texts.push(format!("one of {more} other ranges"));
+    }
+    texts.join(" or ")
 }
 
 /// The directory of the reservations.

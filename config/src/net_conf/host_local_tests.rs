@@ -289,3 +289,17 @@ fn requests_that_are_refused() {
         assert_eq!(conf.map_err(|e| e.to_string()), Err(message.to_owned()));
     }
 }
+
+#[test]
+fn not_every_one_of_many_ranges_is_named() {
+    let message = |count: usize| {
+        let sets: Vec<Value> =
+            (1..=count).map(|i| json!([{"subnet": format!("10.1.{i}.0/24")}])).collect();
+        let root = json!({"runtimeConfig": {"ips": ["10.9.0.1"]}});
+        let refused = parse_with(json!({"ranges": sets}), root, &RuntimeInputs::default());
+        refused.unwrap_err().expected
+    };
+    assert!(message(8).ends_with(" or 10.1.8.1-10.1.8.254"), "{}", message(8));
+    let of_many = message(200);
+    assert!(of_many.ends_with("10.1.7.1-10.1.7.254 or one of 193 other ranges"), "{of_many}");
+}

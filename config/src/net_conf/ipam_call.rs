@@ -132,11 +132,11 @@ mod tests {
             let call = IpamCall::parse_for_status(&map(config), name.parse().unwrap());
             call.map(|call| call.ipam).map_err(|error| error.to_string())
         };
-        let later = json!({
-            "name": "net", "ipam": {"type": "host-local"}, "capabilities": {"ipRanges": true},
-        });
-        assert_eq!(status(later.clone(), "host-local"), Ok(IpamConf::None));
-        assert!(call(later, "host-local").is_err(), "ADD needs them");
+        for ipam in [json!({"type": "host-local"}), json!({"type": "y"}), json!({"type": 1})] {
+            let later = json!({"name": "net", "ipam": ipam, "capabilities": {"ipRanges": true}});
+            assert_eq!(status(later.clone(), "host-local"), Ok(IpamConf::None), "{later}");
+            assert!(call(later, "host-local").is_err(), "ADD needs them");
+        }
         assert!(
             status(json!({"name": "net", "ipam": {"type": "host-local"}}), "host-local").is_err()
         );

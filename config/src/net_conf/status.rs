@@ -47,11 +47,14 @@ impl StatusConf {
         let told_later =
             resource.is_some() || (kind == KindName::Sriov && !root.is_set("deviceID"));
         let mut whole = if told_later { with_device(config, ANY_DEVICE) } else { config.clone() };
-        if addresses_come_later(&root)? {
-            remove(&mut whole, "macFrom");
-        }
-        if ranges_come_later(&root)? {
-            remove(&mut whole, "ipam");
+        // Where it may be the runtime alone that names addresses, there is no MAC of them yet.
+        match ipam_type(&root)? {
+            Some("static") => remove(&mut whole, "macFrom"),
+            Some("host-local") if ranges_come_later(&root)? => {
+                remove(&mut whole, "macFrom");
+                remove(&mut whole, "ipam");
+            }
+            _ => {}
         }
         let conf = NetConf::parse(&whole, &RuntimeInputs::default(), called_as)?;
         let parent = match conf.kind {
@@ -75,18 +78,13 @@ impl StatusConf {
     }
 }
 
-/// Whether it may be the runtime alone that names addresses, without which there is no MAC of them.
-fn addresses_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
-    Ok(ipam_type(root)? == Some("static") || ranges_come_later(root)?)
-}
-
-/// Whether host-local's ranges come with each ADD, in `runtimeConfig.ipRanges`.
+/// Whether host-local, where it is that which gives addresses, gets its ranges with each ADD, in
+/// `runtimeConfig.ipRanges`.
 pub(super) fn ranges_come_later(root: &Fields<'_>) -> Result<bool, Invalid> {
     let ipam = root.inside("ipam")?;
-    Ok(ipam_type(root)? == Some("host-local")
-        && root.inside("capabilities")?.is_set("ipRanges")
-        && !ipam.is_set("ranges")
-        && !ipam.is_set("subnet"))
+    // The key is the runtime's to read: whatever else stands there, ADD does not look at it.
+    let may_come = root.inside("capabilities").is_ok_and(|all| all.is_set("ipRanges"));
+    Ok(may_come && !ipam.is_set("ranges") && !ipam.is_set("subnet"))
 }
 
 #[cfg(test)]
@@ -166,10 +164,12 @@ mod tests {
     fn ranges_may_come_with_the_pod() {
         let capable = json!({"kind": "macvlan", "ipam": {"type": "host-local"}, "capabilities": {"ipRanges": true}});
         assert_eq!(status(capable).unwrap().ipam, IpamConf::None);
-        let with_ranges = json!({
-            "kind": "macvlan", "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"}, "capabilities": {"ipRanges": true},
-        });
-        assert!(matches!(status(with_ranges).unwrap().ipam, IpamConf::HostLocal(_)));
+        for capabilities in [json!({"ipRanges": true}), json!("what the runtime reads")] {
+            let with_ranges = json!({
+                "kind": "macvlan", "ipam": {"type": "host-local", "subnet": "10.1.2.0/24"}, "capabilities": capabilities,
+            });
+            assert!(matches!(status(with_ranges).unwrap().ipam, IpamConf::HostLocal(_)));
+        }
     }
 
     #[test]

@@ -141,6 +141,14 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_hostile_key_is_shown_in_part() {
+    let key = "ä".repeat(100_000);
+    let (message, _) = refused(json!({"resourceName": "fast", "selectors": {}, &key: 1}));
+    let shown: String = key.chars().take(128 - "resourceList[0].".len()).collect();
+    assert_eq!(message, format!("`resourceList[0].{shown}…` is 1, expected no such key"));
+}
+
+#[test]
 fn a_missing_part_is_an_error_and_not_a_crash() {
     let (message, advice) = refused(json!({"resourceName": "fast"}));
     assert_eq!(

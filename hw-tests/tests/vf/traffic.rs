@@ -9,7 +9,6 @@ use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
 use linkspan_tests::wait;
-use linkspan_tests::wire::Listener;
 use serde_json::json;
 
 use crate::{address_of, host_local, neighbour};
@@ -21,7 +20,6 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         spoofed_frames_pass_with_spoofchk_off,
         both_families_and_their_routes_are_reachable,
         an_address_with_a_new_mac_is_announced,
-        the_addresses_of_a_vf_are_announced_in_both_families,
     ];
     // QEMU's igb keeps the setting in its register DTXSWC and does not look at it when it sends.
     let on_hardware = cases![
@@ -142,26 +140,6 @@ fn both_families_and_their_routes_are_reachable() {
     }
     router_network.del(&router, "net1");
     pod_network.del(&pod, "net1");
-}
-
-fn the_addresses_of_a_vf_are_announced_in_both_families() {
-    let (first, second) = (BedPf::nth(0), BedPf::nth(1));
-    let data = tempfile::tempdir().unwrap();
-    let ipam = host_local(&data, &["10.67.0.0/24", "fd00:67::/64"]);
-    let [listening, told] = ["listening", "told"].map(|name| Pod::new("wire", name));
-    let listener = Network::new("wire", json!({ "deviceID": second.vfs[0].to_string() }));
-    listener.add(&listening, "net1");
-    listening.wait_for_carrier("net1");
-    let heard = Listener::on(&listening, "net1");
-
-    let network =
-        Network::new("wire", json!({ "deviceID": first.vfs[0].to_string(), "ipam": ipam }));
-    let result = network.add(&told, "net1");
-    let mac = result["interfaces"][0]["mac"].as_str().unwrap();
-    heard.wait_for_announcement("10.67.0.2", mac);
-    heard.wait_for_announcement("fd00:67::2", mac);
-    network.del(&told, "net1");
-    listener.del(&listening, "net1");
 }
 
 /// What has an address in its table keeps the old MAC for a minute or more, unless it is told.
