@@ -14,7 +14,7 @@ use linkspan_config::net_conf::{
     IpvlanConf, MacChoice, MacvlanConf, MacvlanSharing, MacvtapConf, ParentConf,
 };
 use linkspan_linux::{Link, LinkKind, Netns, NewKind, NewLink, RouteSocket, random_mac};
-use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, PciAddress};
+use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, MacvlanMode, PciAddress};
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
@@ -161,6 +161,15 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    fn is_passthru(&self) -> bool {
+        match self.shape {
+            Shape::Macvlan(sharing) | Shape::Macvtap(sharing, _) => {
+                sharing.mode == MacvlanMode::Passthru
+            }
+            Shape::Ipvlan(..) => false,
+        }
+    }
+
     fn queues(&self) -> Option<u32> {
         match self.shape {
             Shape::Macvtap(_, queues) => queues,
@@ -258,6 +267,9 @@ impl<'a> Child<'a> {
         match self.wanted.mac {
             None => Ok(None),
             Some(MacChoice::This(mac)) => Ok(Some(mac)),
+            // In this mode the kernel gives the link its parent's MAC. Another one would go to the parent, and a
+            // VF whose PF has set a MAC for it does not get it.
+            Some(MacChoice::Any) if self.wanted.is_passthru() => Ok(None),
             Some(MacChoice::Any) => Ok(Some(random_mac().map_err(ChildError::Random)?)),
             Some(MacChoice::FromIp) => to.mac.map(Some).ok_or(ChildError::NoAddress),
         }
