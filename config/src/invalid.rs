@@ -40,12 +40,16 @@ impl Invalid {
     }
 }
 
+/// How many bytes of a key, and of a value, are shown: with all that is said beside them, an error has room in an
+/// event of a pod, of which Kubernetes keeps 1024 bytes.
+const MOST: usize = 128;
+
 /// The beginning of a text that may be hostile.
 fn shortened(text: String) -> String {
-    match text.char_indices().nth(128) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
+    if text.len() <= MOST {
+        return text;
     }
+    format!("{}…", &text[..text.floor_char_boundary(MOST)])
 }
 
 impl fmt::Display for Invalid {
@@ -55,3 +59,21 @@ impl fmt::Display for Invalid {
 }
 
 impl std::error::Error for Invalid {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_key_or_value_is_shown_up_to_a_whole_character() {
+        for (letter, shown) in [("a", 128), ("ä", 64), ("日", 42), ("🦀", 32)] {
+            let error = Invalid::new(letter.repeat(200), None, "a key that is known");
+            assert_eq!(error.key, format!("{}…", letter.repeat(shown)));
+            let value = Value::from(letter.repeat(200));
+            let error = Invalid::new("key", Some(&value), "a number");
+            assert!(error.value.ends_with('…') && error.value.len() <= 131, "{}", error.value);
+        }
+        let fits = "a".repeat(128);
+        assert_eq!(Invalid::new(fits.as_str(), None, "").key, fits);
+    }
+}
