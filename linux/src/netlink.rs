@@ -26,9 +26,9 @@ const NLMSG_HEADER: usize = 16;
 /// How often a dump that the kernel marks as inconsistent is asked for again.
 const DUMP_TRIES: u32 = 16;
 
-/// Room for an answer in bytes, which is also the most that the kernel puts into one part of a dump for the
-/// reader's sake (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
-const ROOM: usize = 32 << 10;
+/// Room for an answer in bytes, at first: it never shrinks. The kernel puts up to `NLMSG_GOODSIZE` into one part of a
+/// dump, and more only where the reader has shown more room before (`netlink_dump` in `net/netlink/af_netlink.c`).
+const ROOM: usize = 8 << 10;
 
 /// A socket to the routing netlink of one network namespace.
 ///

@@ -3,6 +3,7 @@
 
 mod cost;
 mod crowd;
+mod install;
 mod kernel;
 mod options;
 mod page;
@@ -22,9 +23,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use cost::Costs;
+use install::Installed;
 use options::Options;
 use plugin::Plugin;
 use race::{Outcome, Programs};
@@ -68,12 +69,13 @@ fn run(options: &Options) -> Result<ExitCode> {
     }
     place::enter()?;
     let folder = tempfile::tempdir()?;
+    let installed = Installed::new(&options.statics, &options.reference, folder.path())?;
     let programs = Programs {
-        linkspan: linkspan(&options.statics, &folder, "macvlan")?,
-        reference: Plugin::new(&options.reference, "macvlan")?,
+        linkspan: Plugin::new(&installed.linkspan, "macvlan")?,
+        reference: Plugin::new(&installed.reference, "macvlan")?,
     };
     let setting = Setting::here(&programs)?;
-    measure(&mut results, &programs, options, folder.path())?;
+    measure(&mut results, &programs, &installed.linkspan, options, folder.path())?;
 
     println!("{}{}", setting.describe(), page::sections(&results));
     if let Some(folder) = &options.write {
@@ -87,10 +89,10 @@ fn run(options: &Options) -> Result<ExitCode> {
 fn measure(
     results: &mut Results,
     programs: &Programs,
+    statics: &Path,
     options: &Options,
     folder: &Path,
 ) -> Result<()> {
-    let statics = &options.statics;
     let wanted = |addressing: &Addressing| addressing.name().contains(&options.only);
     for addressing in ALL.into_iter().filter(wanted) {
         eprintln!("bench: macvlan, {}", addressing.name());
@@ -105,16 +107,6 @@ fn measure(
         results.costs.push(cost::costs(programs, statics, &scenario)?);
     }
     Ok(())
-}
-
-/// Linkspan in the place of a peer: called by its name, and so is its IPAM.
-fn linkspan(statics: &Path, folder: &TempDir, name: &str) -> Result<Plugin> {
-    let program = fs::canonicalize(statics.join("linkspan"))
-        .with_context(|| format!("there is no linkspan in {}", statics.display()))?;
-    for name in [name, "host-local", "static"] {
-        std::os::unix::fs::symlink(&program, folder.path().join(name))?;
-    }
-    Plugin::new(folder.path(), name)
 }
 
 fn write(folder: &Path, setting: &Setting, results: &Results) -> Result<()> {

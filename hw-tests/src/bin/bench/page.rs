@@ -18,6 +18,8 @@ const METHOD: &str = "
 - Linkspan and the reference plugin macvlan are called as a container runtime calls them, with one and the same
   configuration (the reference's), for macvlan links on one end of a veth pair, in one run, in turn: of each
   round's three contestants each comes after each other equally often. The first rounds don't count.
+- All programs are copies in one folder, as an installer makes them: short programs start slower from the file that a
+  linker has just written, which no node runs.
 - A sample is the time from a program's start to its end by CLOCK_MONOTONIC. No processor is set aside for it, and
   nothing is pinned: other load meets all contestants alike.
 - Each program has reservations of host-local of its own, the same ones, on a disk's file system; `/run` is a
