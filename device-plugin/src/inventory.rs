@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
 
 use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
 use linkspan_types::{IfName, PciAddress};
@@ -12,28 +13,77 @@ use linkspan_types::{IfName, PciAddress};
 /// What sysfs says is on this node now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inventory {
-    /// The VFs of network PFs, in the order of their addresses.
-    pub(crate) functions: Vec<VirtualFunction>,
+    /// The devices that a pool could have, in the order of their addresses.
+    pub(crate) devices: Vec<Device>,
 }
 
-/// One VF.
+/// One device that a pool could have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VirtualFunction {
-    pub(crate) address: PciAddress,
+pub(crate) struct Device {
+    pub(crate) id: DeviceId,
+    /// For an auxiliary device that of the function that it is made of.
     pub(crate) vendor: u16,
-    pub(crate) device: u16,
+    /// The vendor's number for this device.
+    pub(crate) number: u16,
     pub(crate) driver: Option<String>,
     pub(crate) numa_node: Option<u32>,
+    pub(crate) place: Place,
+}
+
+/// What the kubelet calls a device, and `PCIDEVICE_...` tells the pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum DeviceId {
+    /// A PCI function.
+    Pci(PciAddress),
+}
+
+/// What a device is of its NIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A VF.
+    Vf { index: u32, pf: Parent },
+}
+
+/// The PF that a device is part of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parent {
+    pub(crate) address: PciAddress,
+    /// Nothing where it has no interface in this network namespace.
+    pub(crate) name: Option<IfName>,
+}
+
+impl Device {
+    /// The PF that it is part of.
+    pub(crate) fn pf(&self) -> &Parent {
+        let Place::Vf { pf, .. } = &self.place;
+        pf
+    }
+
     /// Which of its PF's VFs it is.
-    pub(crate) index: u32,
-    pub(crate) pf: PciAddress,
-    /// Nothing where the PF has no interface in this network namespace.
-    pub(crate) pf_name: Option<IfName>,
+    pub(crate) fn index(&self) -> u32 {
+        let Place::Vf { index, .. } = self.place;
+        index
+    }
+}
+
+impl DeviceId {
+    /// The PCI function that it is or is made of.
+    pub(crate) fn address(&self) -> PciAddress {
+        let Self::Pci(address) = self;
+        *address
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Pci(address) = self;
+        address.fmt(f)
+    }
 }
 
 /// What all VFs of one PF share.
-struct Parent {
-    name: Option<IfName>,
+struct Functions {
+    parent: Parent,
     indices: HashMap<PciAddress, u32>,
 }
 
@@ -49,7 +99,7 @@ impl Inventory {
         let mut errors = Vec::new();
         for address in sysfs.pci_addresses()? {
             match virtual_function(sysfs, &sysfs.pci(address), &mut parents) {
-                Ok(Some(function)) => inventory.functions.push(function),
+                Ok(Some(device)) => inventory.devices.push(device),
                 Ok(None) => {}
                 // It has gone since its name was read; the uevent that says so is on its way.
                 Err(error) if error.is_missing() => {}
@@ -63,34 +113,33 @@ impl Inventory {
 fn virtual_function(
     sysfs: &Sysfs,
     device: &PciDevice,
-    parents: &mut HashMap<PciAddress, Parent>,
-) -> Result<Option<VirtualFunction>, SysfsError> {
+    parents: &mut HashMap<PciAddress, Functions>,
+) -> Result<Option<Device>, SysfsError> {
     let Some(pf) = device.physfn()? else { return Ok(None) };
     if device.class()? >> 16 != NETWORK {
         return Ok(None);
     }
-    let parent = match parents.entry(pf) {
+    let siblings = match parents.entry(pf) {
         Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(new) => new.insert(parent(&sysfs.pci(pf))?),
+        Entry::Vacant(new) => new.insert(functions(&sysfs.pci(pf))?),
     };
     // A VF that its PF doesn't list is just being made or removed.
-    let Some(&index) = parent.indices.get(&device.address()) else { return Ok(None) };
-    Ok(Some(VirtualFunction {
-        address: device.address(),
+    let Some(&index) = siblings.indices.get(&device.address()) else { return Ok(None) };
+    Ok(Some(Device {
+        id: DeviceId::Pci(device.address()),
         vendor: device.vendor()?,
-        device: device.device()?,
+        number: device.device()?,
         driver: device.driver()?,
         numa_node: device.numa_node()?,
-        index,
-        pf,
-        pf_name: parent.name.clone(),
+        place: Place::Vf { index, pf: siblings.parent.clone() },
     }))
 }
 
 /// Reads a PF's list of VFs once: asking for each VF's index would read it once for each VF.
-fn parent(pf: &PciDevice) -> Result<Parent, SysfsError> {
+fn functions(pf: &PciDevice) -> Result<Functions, SysfsError> {
     let indices = pf.virtual_functions()?.into_iter().map(|(index, address)| (address, index));
-    Ok(Parent { name: pf.pf_name()?, indices: indices.collect() })
+    let parent = Parent { address: pf.address(), name: pf.pf_name()? };
+    Ok(Functions { parent, indices: indices.collect() })
 }
 
 #[cfg(test)]
@@ -115,19 +164,20 @@ mod tests {
         tree.set_num_vfs(&pf, 3);
         tree.bind(pf.vf(2), Some("vfio-pci"));
         tree.take_interfaces(pf.vf(2));
-        let expected = VirtualFunction {
-            address: "0000:3b:10.4".parse().unwrap(),
+        let expected = Device {
+            id: DeviceId::Pci("0000:3b:10.4".parse().unwrap()),
             vendor: 0x8086,
-            device: 0x10ca,
+            number: 0x10ca,
             driver: Some("vfio-pci".to_owned()),
             numa_node: Some(1),
-            index: 2,
-            pf: "0000:3b:00.0".parse().unwrap(),
-            pf_name: "ens1".parse().ok(),
+            place: Place::Vf {
+                index: 2,
+                pf: Parent { address: "0000:3b:00.0".parse().unwrap(), name: "ens1".parse().ok() },
+            },
         };
         let inventory = read(&tree);
-        assert_eq!(inventory.functions.len(), 3);
-        assert_eq!(inventory.functions[2], expected);
+        assert_eq!(inventory.devices.len(), 3);
+        assert_eq!(inventory.devices[2], expected);
     }
 
     #[test]
@@ -136,10 +186,10 @@ mod tests {
         let pf = Pf::igb("0000:3b:00.0", "ens1");
         tree.add_pf(&pf);
         tree.set_num_vfs(&pf, 512);
-        let functions = read(&tree).functions;
-        assert_eq!(functions.len(), 512);
-        for function in functions {
-            assert_eq!(function.address, pf.vf(function.index));
+        let devices = read(&tree).devices;
+        assert_eq!(devices.len(), 512);
+        for device in devices {
+            assert_eq!(device.id.address(), pf.vf(device.index()));
         }
     }
 
@@ -151,8 +201,8 @@ mod tests {
         tree.set_num_vfs(&pf, 3);
         std::fs::remove_file(tree.device("0000:3b:00.0".parse().unwrap()).join("virtfn1")).unwrap();
         std::fs::remove_file(tree.device(pf.vf(2)).join("vendor")).unwrap();
-        assert_eq!(read(&tree).functions.len(), 1);
+        assert_eq!(read(&tree).devices.len(), 1);
         tree.write(pf.vf(0), "class", "0x010802");
-        assert!(read(&tree).functions.is_empty());
+        assert!(read(&tree).devices.is_empty());
     }
 }

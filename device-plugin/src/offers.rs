@@ -6,8 +6,8 @@ use std::sync::Arc;
 use linkspan_linux::pci::Sysfs;
 use tokio::sync::watch;
 
-use crate::inventory::{Inventory, VirtualFunction};
-use crate::pools::{self, Pool};
+use crate::inventory::Inventory;
+use crate::pools::{self, Member, Pool};
 use crate::watch::NodeWatch;
 
 /// The devices of all pools.
@@ -15,7 +15,7 @@ pub(crate) struct Offers {
     sysfs: Sysfs,
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
-    devices: Vec<watch::Sender<Vec<VirtualFunction>>>,
+    devices: Vec<watch::Sender<Vec<Member>>>,
 }
 
 impl Offers {
@@ -28,7 +28,7 @@ impl Offers {
     /// Each pool, and what is to be told of its devices.
     pub(crate) fn subscribe(
         &self,
-    ) -> impl Iterator<Item = (Arc<Pool>, watch::Receiver<Vec<VirtualFunction>>)> {
+    ) -> impl Iterator<Item = (Arc<Pool>, watch::Receiver<Vec<Member>>)> {
         let devices = self.devices.iter().map(watch::Sender::subscribe);
         self.pools.iter().cloned().map(Arc::new).zip(devices)
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use linkspan_config::resource_list::{Resource, ResourceList, ResourcePrefix, Selector};
 
-use crate::inventory::{Inventory, VirtualFunction};
+use crate::inventory::{Device, Inventory};
 
 /// The devices advertised to the kubelet as one extended resource, as the configuration has it.
 #[derive(Clone, Debug)]
@@ -34,6 +34,19 @@ pub(crate) struct DuplicateName {
     second: usize,
 }
 
+/// A device as a pool has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) device: Device,
+    pub(crate) health: Health,
+}
+
+/// Whether the kubelet may give a device to a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Healthy,
+}
+
 impl Pool {
     /// The pools of a configuration, in its order.
     pub(crate) fn all(
@@ -52,36 +65,36 @@ impl Pool {
         Ok(pools)
     }
 
-    fn selects(&self, function: &VirtualFunction) -> bool {
-        self.resource.selectors.iter().any(|selector| fits(selector, function))
+    fn selects(&self, device: &Device) -> bool {
+        self.resource.selectors.iter().any(|selector| fits(selector, device))
     }
 }
 
-/// The devices of each pool. A device that several pools select goes to the first of them.
-pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Vec<Vec<VirtualFunction>> {
+/// The members of each pool. A device that several pools select goes to the first of them.
+pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Vec<Vec<Member>> {
     let mut divided = vec![Vec::new(); pools.len()];
-    for function in &inventory.functions {
-        if let Some(pool) = pools.iter().position(|pool| pool.selects(function)) {
-            divided[pool].push(function.clone());
+    for device in &inventory.devices {
+        if let Some(pool) = pools.iter().position(|pool| pool.selects(device)) {
+            divided[pool].push(Member { device: device.clone(), health: Health::Healthy });
         }
     }
     divided
 }
 
-fn fits(selector: &Selector, function: &VirtualFunction) -> bool {
+fn fits(selector: &Selector, device: &Device) -> bool {
     fn any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
         wanted.is_empty() || wanted.iter().any(fits)
     }
-    any(&selector.vendors, |vendor| *vendor == function.vendor)
-        && any(&selector.devices, |device| *device == function.device)
-        && any(&selector.drivers, |driver| Some(driver) == function.driver.as_ref())
-        && any(&selector.pci_addresses, |address| *address == function.address)
+    any(&selector.vendors, |vendor| *vendor == device.vendor)
+        && any(&selector.devices, |number| *number == device.number)
+        && any(&selector.drivers, |driver| Some(driver) == device.driver.as_ref())
+        && any(&selector.pci_addresses, |address| *address == device.id.address())
         && any(&selector.pf_names, |functions| {
-            Some(&functions.pf) == function.pf_name.as_ref()
-                && functions.indices.contain(function.index)
+            Some(&functions.pf) == device.pf().name.as_ref()
+                && functions.indices.contain(device.index())
         })
         && any(&selector.root_devices, |functions| {
-            functions.pf == function.pf && functions.indices.contain(function.index)
+            functions.pf == device.pf().address && functions.indices.contain(device.index())
         })
 }
 

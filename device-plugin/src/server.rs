@@ -24,8 +24,7 @@ use tonic::transport::server::Router;
 use tonic::{Request, Response, Status};
 
 use crate::authority::Localhost;
-use crate::inventory::VirtualFunction;
-use crate::pools::Pool;
+use crate::pools::{Health, Member, Pool};
 use crate::prepare::{self, Host};
 
 /// Answers the kubelet for one pool.
@@ -34,7 +33,7 @@ pub(crate) struct PoolService {
     pub(crate) pool: Arc<Pool>,
     pub(crate) host: Arc<Host>,
     /// The pool's devices now.
-    pub(crate) devices: watch::Receiver<Vec<VirtualFunction>>,
+    pub(crate) devices: watch::Receiver<Vec<Member>>,
     /// How many `ListAndWatch` streams are open.
     pub(crate) streams: watch::Sender<usize>,
 }
@@ -57,10 +56,10 @@ impl DevicePlugin for PoolService {
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
         let open = OpenStream::new(self.streams.clone());
         let pool = Arc::clone(&self.pool);
-        let lists = WatchStream::new(self.devices.clone()).map(move |functions| {
+        let lists = WatchStream::new(self.devices.clone()).map(move |members| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
             let _ = &open;
-            let devices = functions.iter().map(|function| device(&pool, function)).collect();
+            let devices = members.iter().map(|member| device(&pool, member)).collect();
             Ok(ListAndWatchResponse { devices })
         });
         Ok(Response::new(Box::pin(lists)))
@@ -114,7 +113,8 @@ impl PoolService {
     fn device_of(&self, id: &str) -> Result<PciAddress, Status> {
         let address = id.parse().ok();
         let devices = self.devices.borrow();
-        let known = address.filter(|a| devices.iter().any(|device| device.address == *a));
+        let known =
+            address.filter(|a| devices.iter().any(|member| member.device.id.address() == *a));
         known.ok_or_else(|| {
             // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
             let id: String = id.chars().take(64).collect();
@@ -128,10 +128,14 @@ impl PoolService {
     }
 }
 
-fn device(pool: &Pool, function: &VirtualFunction) -> Device {
-    let numa_node = function.numa_node.filter(|_| !pool.resource.exclude_topology);
+fn device(pool: &Pool, member: &Member) -> Device {
+    let Member { device, health } = member;
+    let numa_node = device.numa_node.filter(|_| !pool.resource.exclude_topology);
     let topology = numa_node.map(|node| TopologyInfo { nodes: vec![NumaNode { id: node.into() }] });
-    Device { id: function.address.to_string(), health: HEALTHY.to_owned(), topology }
+    let health = match health {
+        Health::Healthy => HEALTHY,
+    };
+    Device { id: device.id.to_string(), health: health.to_owned(), topology }
 }
 
 /// Counts a `ListAndWatch` stream for as long as it is open.

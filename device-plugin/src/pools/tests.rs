@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::inventory::{DeviceId, Parent, Place};
 
 fn pools(resources: Value) -> Result<Vec<Pool>, DuplicateName> {
     let mut list = json!({});
@@ -13,26 +14,29 @@ fn pools(resources: Value) -> Result<Vec<Pool>, DuplicateName> {
 
 /// Two PFs, `ens1` and one without an interface here, with four VFs each.
 fn inventory() -> Inventory {
-    let function = |bus: u32, index: u32| VirtualFunction {
-        address: format!("0000:{bus:02x}:10.{index}").parse().unwrap(),
+    let function = |bus: u32, index: u32| Device {
+        id: DeviceId::Pci(format!("0000:{bus:02x}:10.{index}").parse().unwrap()),
         vendor: 0x8086,
-        device: 0x10ca,
+        number: 0x10ca,
         driver: (index != 3).then(|| "igbvf".to_owned()),
         numa_node: None,
-        index,
-        pf: format!("0000:{bus:02x}:00.0").parse().unwrap(),
-        pf_name: (bus == 1).then(|| "ens1".parse().unwrap()),
+        place: Place::Vf {
+            index,
+            pf: Parent {
+                address: format!("0000:{bus:02x}:00.0").parse().unwrap(),
+                name: (bus == 1).then(|| "ens1".parse().unwrap()),
+            },
+        },
     };
-    let functions =
-        [1, 2].into_iter().flat_map(|bus| (0..4).map(move |index| function(bus, index)));
-    Inventory { functions: functions.collect() }
+    let devices = [1, 2].into_iter().flat_map(|bus| (0..4).map(move |index| function(bus, index)));
+    Inventory { devices: devices.collect() }
 }
 
 /// Which devices each pool of a configuration gets, as `bus.index`.
 fn divided(resources: Value) -> Vec<Vec<String>> {
-    let short = |function: &VirtualFunction| function.address.to_string().replace("0000:0", "");
+    let short = |member: &Member| member.device.id.to_string().replace("0000:0", "");
     let pools = divide(&pools(resources).unwrap(), &inventory());
-    let names = |pool: &Vec<VirtualFunction>| pool.iter().map(short).collect();
+    let names = |pool: &Vec<Member>| pool.iter().map(short).collect();
     pools.iter().map(names).collect()
 }
 
