@@ -31,10 +31,19 @@ bench: ## What ADD and DEL cost, beside the reference plugins and the kernel's o
 	cargo bed run --timeout 300 -- $(BENCH) --measure-vfs > target/bench-vfs
 	$(BENCH) --vfs target/bench-vfs --write bench
 
+# How long each target is searched.
+SECONDS ?= 180
+
+.PHONY: fuzz
+fuzz: ## Search for configurations and data folders that break a promise: SECONDS=600 make fuzz
+	fuzz/run $(SECONDS)
+
 .PHONY: lint
 lint: ## Formatting, clippy, licences and sources of dependencies
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked --version 0.20.2
 	cargo deny --locked check bans licenses sources
 

@@ -1,4 +1,4 @@
-//! `bed test`, behind `make test`: every test of the workspace, on this machine or in the bed, counted.
+//! `bed test`, behind `make test`: every test of the workspace and of fuzz/, on this machine or in the bed, counted.
 
 mod doc_tests;
 mod program;

@@ -118,22 +118,25 @@ pub(super) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Builds all programs of the workspace, which the tests run, and all test programs.
+/// Builds all programs of the workspace, which the tests run, and all test programs: its own, and those of the
+/// fuzz targets, which are a workspace of their own.
 pub(super) fn build(filters: &[String]) -> Result<Vec<Program>> {
     let metadata = output_of(&["metadata", "--no-deps", "--format-version=1"])?;
-    let guests = guest_targets(&serde_json::from_str(&metadata)?);
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let guests = guest_targets(&metadata);
+    let root = metadata["workspace_root"].as_str().context("cargo names no workspace")?;
+    let fuzz = format!("--manifest-path={root}/fuzz/Cargo.toml");
     output_of(&["build", "--workspace", "--bins"])?;
-    let messages = output_of(&[
-        "test",
-        "--workspace",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ])?;
     let mut programs = Vec::new();
-    for line in messages.lines().filter(|line| line.starts_with('{')) {
-        programs.extend(from_message(&serde_json::from_str(line)?, &guests, filters));
+    for of in [&["--workspace"][..], &["--locked", &fuzz]] {
+        let to_build = ["test", "--no-run", "--message-format=json-render-diagnostics"];
+        let messages = output_of(&[&to_build[..], of].concat())?;
+        let built = programs.len();
+        for line in messages.lines().filter(|line| line.starts_with('{')) {
+            programs.extend(from_message(&serde_json::from_str(line)?, &guests, filters));
+        }
+        ensure!(programs.len() > built, "cargo built no tests with {}", of.join(" "));
     }
-    ensure!(!programs.is_empty(), "cargo built no tests");
     programs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(programs)
 }

@@ -1,0 +1,4 @@
+//! `cargo fuzz run data_dir`.
+#![no_main]
+
+linkspan_fuzz::fuzz!(data_dir);

@@ -1,0 +1,4 @@
+//! `cargo fuzz run resource_list`.
+#![no_main]
+
+linkspan_fuzz::fuzz!(resource_list);
