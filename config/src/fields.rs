@@ -134,6 +134,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A switch: `on` or `off`, in any case.
+    pub(crate) fn switch(&self, key: &str) -> Result<Option<bool>, Invalid> {
+        const EXPECTED: &str = "\"on\" or \"off\"";
+        match self.text(key, EXPECTED)? {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("on") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("off") => Ok(Some(false)),
+            Some(_) => Err(self.invalid(key, EXPECTED)),
+        }
+    }
+
     /// An absolute path without `..`.
     pub(crate) fn absolute_path(&self, key: &str) -> Result<Option<std::path::PathBuf>, Invalid> {
         const EXPECTED: &str = "an absolute path without \"..\"";

@@ -1,11 +1,15 @@
 //! The device plugin's configuration: the `resourceList` of the sriov-network-device-plugin.
 //!
 //! A file that was written for the peer is read unchanged. What the peer only logs, such as a bad
-//! selector that selects nothing, is an error here; so is what we don't do yet, because a selector
-//! that is passed over would select too much.
+//! selector that selects nothing, is an error here; so is a selector of another device type, because
+//! one that is passed over would select too much.
 
 mod functions;
+mod policies;
+mod provision;
 mod section;
+mod selector;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +26,10 @@ use crate::fields::Fields;
 use crate::names::{is_dns_name, parse_error};
 
 pub use functions::{Functions, Indices};
+pub use policies::{AllocationPolicy, HealthPolicy};
+pub use provision::{Bind, Provision, VfDriver};
+pub use selector::{DeviceType, Selector};
+pub use shares::{Shares, SharesKind};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,33 +47,28 @@ pub struct Resource {
     pub prefix: Option<ResourcePrefix>,
     /// Whether the kubelet is told nothing of the devices' NUMA nodes.
     pub exclude_topology: bool,
-    /// A device that matches one of these belongs to the resource. Never empty.
+    /// What kind of devices it has.
+    pub device_type: DeviceType,
+    /// A device that matches one of these belongs to the resource. Empty only where it has shares.
     pub selectors: Vec<Selector>,
     /// What a container is told about its devices under `extra`: by PCI address, and under `*` for
     /// all of them.
     pub additional_info: BTreeMap<String, BTreeMap<String, String>>,
+    /// When a device is healthy.
+    pub health: HealthPolicy,
+    /// Which devices a pod gets first.
+    pub allocation: AllocationPolicy,
+    /// Interfaces whose devices are offered even if the host uses them.
+    pub allow_in_use: Vec<IfName>,
+    /// How the PFs are to be set up.
+    pub provision: Option<Provision>,
+    /// What it has in place of devices: shares of a host link.
+    pub shares: Option<Shares>,
 }
 
 /// What stands before the slash of a resource's name: a DNS name (RFC 1123), as Kubernetes demands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourcePrefix(String);
-
-/// What a device must be. An empty list asks for nothing; of a list, one entry must fit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selector {
-    /// PCI vendors.
-    pub vendors: Vec<u16>,
-    /// The vendors' numbers for the device.
-    pub devices: Vec<u16>,
-    /// Drivers that the device may be bound to.
-    pub drivers: Vec<String>,
-    /// The devices themselves.
-    pub pci_addresses: Vec<PciAddress>,
-    /// PFs by the names of their network interfaces, and which of their VFs.
-    pub pf_names: Vec<Functions<IfName>>,
-    /// PFs by PCI address, and which of their VFs.
-    pub root_devices: Vec<Functions<PciAddress>>,
-}
 
 /// A configuration of the device plugin can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,29 +114,15 @@ impl ResourceListError {
 /// What a `ConfigMap` can hold at most.
 const MAX_SIZE: u64 = 1 << 20;
 
-const RESOURCE_KEYS: [&str; 6] = [
-    "resourceName",
-    "resourcePrefix",
-    "deviceType",
-    "excludeTopology",
-    "selectors",
-    "additionalInfo",
-];
+/// The keys of every resource.
+const COMMON_KEYS: [&str; 4] = ["resourceName", "resourcePrefix", "excludeTopology", "health"];
 
-const SELECTOR_KEYS: [&str; 6] =
-    ["vendors", "devices", "drivers", "pciAddresses", "pfNames", "rootDevices"];
+/// Those of a resource made of devices.
+const DEVICE_KEYS: [&str; 6] =
+    ["deviceType", "selectors", "additionalInfo", "preferredAllocation", "allowInUse", "provision"];
 
-/// The peer's selectors that we don't know how to apply.
-const SELECTOR_KEYS_TO_COME: [&str; 8] = [
-    "acpiIndexes",
-    "linkTypes",
-    "ddpProfiles",
-    "pKeys",
-    "isRdma",
-    "vdpaType",
-    "needVhostNet",
-    "auxTypes",
-];
+/// Those of a resource made of shares of a host link.
+const SHARES_KEYS: [&str; 4] = ["kind", "lowerDevice", "mode", "capacity"];
 
 impl FromStr for ResourcePrefix {
     type Err = ParseError;
@@ -172,7 +161,7 @@ impl ResourceList {
     /// Checks what a file says.
     pub fn from_json(root: &Value) -> Result<Self, Invalid> {
         let root = Fields::of("", root, "an object with the key `resourceList`")?;
-        root.refuse_other_keys(&["resourceList"], &[])?;
+        root.refuse_other_keys(&["resourceList"], |_| None)?;
         let list = root.sections("resourceList", "a list of resources")?;
         if list.is_empty() {
             return Err(root.invalid("resourceList", "at least one resource"));
@@ -182,64 +171,50 @@ impl ResourceList {
 }
 
 fn resource(section: &Fields<'_>) -> Result<Resource, Invalid> {
-    const NAME: &str =
-        "a name of 1 to 63 letters, digits, '-' and '_', the first and last a letter or a digit";
-    section.refuse_other_keys(&RESOURCE_KEYS, &[])?;
-    let name = section.text_where("resourceName", NAME, is_resource_name)?;
-    let name = name.ok_or_else(|| section.invalid("resourceName", NAME))?;
-    let device_type = section.text_where("deviceType", "netDevice", |text| text == "netDevice");
-    device_type.map_err(|error| {
-        error.advise(
-            "Leave this resource to the peer: accelerator and auxNetDevice are not done yet",
-        )
-    })?;
+    refuse_other_keys(section)?;
+    let shares = Shares::parse(section)?;
+    let device_type = DeviceType::parse(section)?;
+    let selectors = match shares {
+        Some(_) => Vec::new(),
+        None => selector::selectors(section, device_type)?,
+    };
     Ok(Resource {
-        name: name.to_owned(),
+        name: name(section)?,
         prefix: section.parsed("resourcePrefix", "a text")?,
         exclude_topology: section.boolean("excludeTopology")?,
-        selectors: selectors(section)?,
+        device_type,
         additional_info: additional_info(section)?,
+        health: HealthPolicy::parse(section)?,
+        allocation: AllocationPolicy::parse(section)?,
+        allow_in_use: section
+            .each("allowInUse", "the name of a network interface", |text| text.parse().ok())?,
+        provision: Provision::parse(section, &selectors)?,
+        selectors,
+        shares,
     })
 }
 
-/// One object, or a list of them.
-fn selectors(resource: &Fields<'_>) -> Result<Vec<Selector>, Invalid> {
-    const EXPECTED: &str = "an object of selectors, or a list of such objects";
-    let sections = match resource.get("selectors") {
-        Some(Value::Object(_)) => resource.section("selectors", EXPECTED)?.into_iter().collect(),
-        _ => resource.sections("selectors", EXPECTED)?,
+/// A resource is made of devices, or, where it says of which kind, of shares of a host link.
+fn refuse_other_keys(section: &Fields<'_>) -> Result<(), Invalid> {
+    let (own, others, expected, advice) = if section.is_set("kind") {
+        let advice = "Make a resource of devices of its own: without `kind` and `lowerDevice`";
+        (&SHARES_KEYS[..], &DEVICE_KEYS[..], "no such key where `kind` is set", advice)
+    } else {
+        let advice = "Set `kind` to \"macvtap\" or \"macvlan\" if shares of a host link are meant";
+        (&DEVICE_KEYS[..], &SHARES_KEYS[..], "no such key where `kind` is not set", advice)
     };
-    if sections.is_empty() {
-        let advice = "Write `\"selectors\": {}` if all VFs of this node are meant";
-        return Err(resource.invalid("selectors", EXPECTED).advise(advice));
-    }
-    sections.iter().map(selector).collect()
+    let known = [&COMMON_KEYS[..], own].concat();
+    section.refuse_other_keys(&known, |key| {
+        let is_other = others.iter().any(|other| other.eq_ignore_ascii_case(key));
+        is_other.then(|| (expected.to_owned(), advice.to_owned()))
+    })
 }
 
-fn selector(section: &Fields<'_>) -> Result<Selector, Invalid> {
-    section.refuse_other_keys(&SELECTOR_KEYS, &SELECTOR_KEYS_TO_COME)?;
-    Ok(Selector {
-        vendors: section.each("vendors", "four hexadecimal digits such as \"8086\"", hex_id)?,
-        devices: section.each("devices", "four hexadecimal digits such as \"154c\"", hex_id)?,
-        drivers: section.each("drivers", "the name of a driver such as \"iavf\"", |text| {
-            (!text.is_empty()).then(|| text.to_owned())
-        })?,
-        pci_addresses: section.each(
-            "pciAddresses",
-            "a PCI address such as \"0000:3b:02.1\"",
-            |text| text.parse().ok(),
-        )?,
-        pf_names: section.each(
-            "pfNames",
-            "the name of a PF's interface, alone or with rising ranges of VFs: \"ens1f0#0,2-7\"",
-            Functions::parse,
-        )?,
-        root_devices: section.each(
-            "rootDevices",
-            "a PF's address, alone or with rising ranges of VFs: \"0000:3b:00.0#0,2-7\"",
-            Functions::parse,
-        )?,
-    })
+fn name(section: &Fields<'_>) -> Result<String, Invalid> {
+    const EXPECTED: &str =
+        "a name of 1 to 63 letters, digits, '-' and '_', the first and last a letter or a digit";
+    let name = section.text_where("resourceName", EXPECTED, is_resource_name)?;
+    name.map(str::to_owned).ok_or_else(|| section.invalid("resourceName", EXPECTED))
 }
 
 fn additional_info(
@@ -270,11 +245,6 @@ fn is_resource_name(text: &str) -> bool {
     let outer = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
     let mut bytes = text.bytes();
     text.len() <= 63 && text.bytes().all(inner) && outer(bytes.next()) && outer(text.bytes().last())
-}
-
-fn hex_id(text: &str) -> Option<u16> {
-    let valid = text.len() == 4 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    valid.then(|| u16::from_str_radix(text, 16).ok()).flatten()
 }
 
 #[cfg(test)]

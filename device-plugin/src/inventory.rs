@@ -6,9 +6,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::str::FromStr;
 
+use linkspan_config::resource_list::DeviceType;
 use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
-use linkspan_types::{IfName, PciAddress};
+use linkspan_types::{
+    IfName, LinkType, ParseError, PartitionKey, PciAddress, PcieRoot, SubFunction, VdpaType,
+};
 
 /// What sysfs says is on this node now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +25,27 @@ pub(crate) struct Inventory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
-    /// For an auxiliary device that of the function that it is made of.
+    pub(crate) kind: DeviceType,
+    /// For a sub-function that of the function that it is made of.
     pub(crate) vendor: u16,
     /// The vendor's number for this device.
     pub(crate) number: u16,
     pub(crate) driver: Option<String>,
     pub(crate) numa_node: Option<u32>,
+    pub(crate) root: Option<PcieRoot>,
+    pub(crate) acpi_index: Option<u32>,
+    /// Its interface's type, or its PF's where its own is not here.
+    pub(crate) link_type: Option<LinkType>,
+    /// Its interfaces in this network namespace: none while they are in a pod.
+    pub(crate) net_names: Vec<IfName>,
+    /// Whether it has an RDMA device, here or where its interface is.
+    pub(crate) has_rdma: bool,
+    /// Its RDMA devices here: `mlx5_4`.
+    pub(crate) rdma: Vec<String>,
+    /// The first partition key of each port of its RDMA devices.
+    pub(crate) p_keys: Vec<PartitionKey>,
+    pub(crate) vdpa: Option<VdpaDevice>,
+    pub(crate) ddp_profile: Option<String>,
     pub(crate) place: Place,
 }
 
@@ -35,13 +54,29 @@ pub(crate) struct Device {
 pub(crate) enum DeviceId {
     /// A PCI function.
     Pci(PciAddress),
+    /// A sub-function.
+    SubFunction(SubFunction),
+}
+
+/// A vDPA device that is made of a VF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VdpaDevice {
+    /// Its name on the vDPA bus: `vdpa0`.
+    pub(crate) name: String,
+    /// Nothing while it is bound to no driver, or to one that we don't know.
+    pub(crate) vdpa_type: Option<VdpaType>,
 }
 
 /// What a device is of its NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "the inventory is about to find all of them")]
 pub(crate) enum Place {
+    /// A function that is no VF. It counts as its own PF, as for the peer.
+    Whole(Parent),
     /// A VF.
     Vf { index: u32, pf: Parent },
+    /// A sub-function, by its own number.
+    SubFunction { number: u32, pf: Parent },
 }
 
 /// The PF that a device is part of.
@@ -53,31 +88,47 @@ pub(crate) struct Parent {
 }
 
 impl Device {
-    /// The PF that it is part of.
+    /// The PF that it is, or is part of.
     pub(crate) fn pf(&self) -> &Parent {
-        let Place::Vf { pf, .. } = &self.place;
-        pf
+        match &self.place {
+            Place::Whole(pf) | Place::Vf { pf, .. } | Place::SubFunction { pf, .. } => pf,
+        }
     }
 
-    /// Which of its PF's VFs it is.
-    pub(crate) fn index(&self) -> u32 {
-        let Place::Vf { index, .. } = self.place;
-        index
+    /// Which of its PF's VFs or sub-functions it is.
+    pub(crate) fn index(&self) -> Option<u32> {
+        match self.place {
+            Place::Whole(_) => None,
+            Place::Vf { index: number, .. } | Place::SubFunction { number, .. } => Some(number),
+        }
     }
 }
 
 impl DeviceId {
-    /// The PCI function that it is or is made of.
-    pub(crate) fn address(&self) -> PciAddress {
-        let Self::Pci(address) = self;
-        *address
+    /// Its own PCI address; a sub-function has none.
+    pub(crate) fn pci(&self) -> Option<PciAddress> {
+        match self {
+            Self::Pci(address) => Some(*address),
+            Self::SubFunction(_) => None,
+        }
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let sub_function = |_| text.parse().map(Self::SubFunction);
+        text.parse().map(Self::Pci).or_else(sub_function)
     }
 }
 
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Pci(address) = self;
-        address.fmt(f)
+        match self {
+            Self::Pci(address) => address.fmt(f),
+            Self::SubFunction(name) => name.fmt(f),
+        }
     }
 }
 
@@ -127,6 +178,16 @@ fn virtual_function(
     let Some(&index) = siblings.indices.get(&device.address()) else { return Ok(None) };
     Ok(Some(Device {
         id: DeviceId::Pci(device.address()),
+        kind: DeviceType::NetDevice,
+        root: None,
+        acpi_index: None,
+        link_type: None,
+        net_names: Vec::new(),
+        has_rdma: false,
+        rdma: Vec::new(),
+        p_keys: Vec::new(),
+        vdpa: None,
+        ddp_profile: None,
         vendor: device.vendor()?,
         number: device.device()?,
         driver: device.driver()?,
@@ -170,6 +231,16 @@ mod tests {
             number: 0x10ca,
             driver: Some("vfio-pci".to_owned()),
             numa_node: Some(1),
+            kind: DeviceType::NetDevice,
+            root: None,
+            acpi_index: None,
+            link_type: None,
+            net_names: Vec::new(),
+            has_rdma: false,
+            rdma: Vec::new(),
+            p_keys: Vec::new(),
+            vdpa: None,
+            ddp_profile: None,
             place: Place::Vf {
                 index: 2,
                 pf: Parent { address: "0000:3b:00.0".parse().unwrap(), name: "ens1".parse().ok() },
@@ -189,7 +260,7 @@ mod tests {
         let devices = read(&tree).devices;
         assert_eq!(devices.len(), 512);
         for device in devices {
-            assert_eq!(device.id.address(), pf.vf(device.index()));
+            assert_eq!(device.id.pci(), device.index().map(|index| pf.vf(index)));
         }
     }
 

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use linkspan_config::resource_list::{Resource, ResourceList, ResourcePrefix, Selector};
+use linkspan_config::resource_list::{Indices, Resource, ResourceList, ResourcePrefix, Selector};
+use linkspan_types::{IfName, VdpaType};
 
 use crate::inventory::{Device, Inventory};
 
@@ -39,12 +40,45 @@ pub(crate) struct DuplicateName {
 pub(crate) struct Member {
     pub(crate) device: Device,
     pub(crate) health: Health,
+    pub(crate) needs: Needs,
+}
+
+/// What a container needs beside the device itself, as the selector says that chose the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(crate) rdma: bool,
+    pub(crate) vhost_net: bool,
+    pub(crate) vdpa: Option<VdpaType>,
 }
 
 /// Whether the kubelet may give a device to a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "the inventory is about to tell")]
 pub(crate) enum Health {
     Healthy,
+    Unhealthy(Reason),
+}
+
+/// Why a device is not healthy: for logs, metrics and the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "the inventory is about to tell")]
+pub(crate) enum Reason {
+    /// This interface, the device's own or its PF's, has no carrier.
+    NoCarrier(IfName),
+    /// No driver has the device.
+    NoDriver,
+    /// The device is not on the bus any more, though a pod may have it.
+    Gone,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCarrier(interface) => write!(f, "{interface} has no carrier"),
+            Self::NoDriver => f.write_str("it is bound to no driver"),
+            Self::Gone => f.write_str("it is gone from the bus"),
+        }
+    }
 }
 
 impl Pool {
@@ -65,8 +99,17 @@ impl Pool {
         Ok(pools)
     }
 
-    fn selects(&self, device: &Device) -> bool {
-        self.resource.selectors.iter().any(|selector| fits(selector, device))
+    /// What a container needs beside the device; nothing where the device is not this pool's.
+    fn selects(&self, device: &Device) -> Option<Needs> {
+        if device.kind != self.resource.device_type {
+            return None;
+        }
+        let selector = self.resource.selectors.iter().find(|selector| fits(selector, device))?;
+        Some(Needs {
+            rdma: selector.is_rdma,
+            vhost_net: selector.need_vhost_net,
+            vdpa: selector.vdpa,
+        })
     }
 }
 
@@ -74,8 +117,10 @@ impl Pool {
 pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Vec<Vec<Member>> {
     let mut divided = vec![Vec::new(); pools.len()];
     for device in &inventory.devices {
-        if let Some(pool) = pools.iter().position(|pool| pool.selects(device)) {
-            divided[pool].push(Member { device: device.clone(), health: Health::Healthy });
+        let select = |(index, pool): (usize, &Pool)| Some((index, pool.selects(device)?));
+        if let Some((index, needs)) = pools.iter().enumerate().find_map(select) {
+            let member = Member { device: device.clone(), health: Health::Healthy, needs };
+            divided[index].push(member);
         }
     }
     divided
@@ -85,16 +130,28 @@ fn fits(selector: &Selector, device: &Device) -> bool {
     fn any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
         wanted.is_empty() || wanted.iter().any(fits)
     }
+    let has_index = |indices: &Indices| match device.index() {
+        Some(index) => indices.contain(index),
+        None => *indices == Indices::All,
+    };
+    let pf = device.pf();
     any(&selector.vendors, |vendor| *vendor == device.vendor)
         && any(&selector.devices, |number| *number == device.number)
         && any(&selector.drivers, |driver| Some(driver) == device.driver.as_ref())
-        && any(&selector.pci_addresses, |address| *address == device.id.address())
+        && any(&selector.pci_addresses, |address| Some(*address) == device.id.pci())
+        && any(&selector.acpi_indexes, |index| Some(*index) == device.acpi_index)
         && any(&selector.pf_names, |functions| {
-            Some(&functions.pf) == device.pf().name.as_ref()
-                && functions.indices.contain(device.index())
+            Some(&functions.pf) == pf.name.as_ref() && has_index(&functions.indices)
         })
         && any(&selector.root_devices, |functions| {
-            functions.pf == device.pf().address && functions.indices.contain(device.index())
+            functions.pf == pf.address && has_index(&functions.indices)
+        })
+        && any(&selector.link_types, |link_type| Some(*link_type) == device.link_type)
+        && any(&selector.ddp_profiles, |profile| Some(profile) == device.ddp_profile.as_ref())
+        && any(&selector.p_keys, |key| device.p_keys.contains(key))
+        && (!selector.is_rdma || device.has_rdma)
+        && selector.vdpa.is_none_or(|vdpa| {
+            device.vdpa.as_ref().is_some_and(|device| device.vdpa_type == Some(vdpa))
         })
 }
 

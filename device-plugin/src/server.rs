@@ -11,7 +11,7 @@ use linkspan_proto::deviceplugin::{
     AllocateRequest, AllocateResponse, ContainerAllocateRequest, ContainerAllocateResponse, Device,
     DevicePluginOptions, Empty, HEALTHY, ListAndWatchResponse, NumaNode, PreStartContainerRequest,
     PreStartContainerResponse, PreferredAllocationRequest, PreferredAllocationResponse,
-    TopologyInfo,
+    TopologyInfo, UNHEALTHY,
 };
 use linkspan_types::PciAddress;
 use rustix::fs::Mode;
@@ -114,7 +114,7 @@ impl PoolService {
         let address = id.parse().ok();
         let devices = self.devices.borrow();
         let known =
-            address.filter(|a| devices.iter().any(|member| member.device.id.address() == *a));
+            address.filter(|a| devices.iter().any(|member| member.device.id.pci() == Some(*a)));
         known.ok_or_else(|| {
             // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
             let id: String = id.chars().take(64).collect();
@@ -129,11 +129,12 @@ impl PoolService {
 }
 
 fn device(pool: &Pool, member: &Member) -> Device {
-    let Member { device, health } = member;
+    let Member { device, health, .. } = member;
     let numa_node = device.numa_node.filter(|_| !pool.resource.exclude_topology);
     let topology = numa_node.map(|node| TopologyInfo { nodes: vec![NumaNode { id: node.into() }] });
     let health = match health {
         Health::Healthy => HEALTHY,
+        Health::Unhealthy(_) => UNHEALTHY,
     };
     Device { id: device.id.to_string(), health: health.to_owned(), topology }
 }

@@ -1,9 +1,6 @@
 //! How a child link (macvlan, macvtap, ipvlan) shares its parent with the other children.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::text::{ParseError, serde_as_text};
+use crate::text::named;
 
 /// The mode of a macvlan or macvtap link (`enum macvlan_mode` in the kernel's `if_link.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,34 +40,6 @@ pub enum IpvlanFlag {
     Private,
     /// Through the switch that the parent is connected to.
     Vepa,
-}
-
-macro_rules! named {
-    ($type:ident, $expected:literal, $($variant:ident = $name:literal),+ $(,)?) => {
-        impl $type {
-            /// What was expected where a text is none of them, as the end of a sentence.
-            pub const EXPECTED: &str = $expected;
-        }
-
-        impl FromStr for $type {
-            type Err = ParseError;
-
-            fn from_str(text: &str) -> Result<Self, ParseError> {
-                match text {
-                    $($name => Ok(Self::$variant),)+
-                    _ => Err(ParseError::new(text, Self::EXPECTED)),
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $name),+ })
-            }
-        }
-
-        serde_as_text!($type);
-    };
 }
 
 named!(

@@ -1,4 +1,4 @@
-//! The address of a PCI function, as sysfs and the kubelet write it: `0000:3b:02.1`.
+//! The address of a PCI function, and the root of its tree, as sysfs writes them: `0000:3b:02.1`, `pci0000:3a`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,36 @@ pub struct PciAddress {
     device: u8,
     function: u8,
 }
+
+/// The root of a part of the PCI Express tree, as sysfs writes it: `pci0000:3a`. Devices below one
+/// root reach each other without passing through the processor's own links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PcieRoot {
+    domain: u32,
+    bus: u8,
+}
+
+impl FromStr for PcieRoot {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let root = text.strip_prefix("pci").and_then(|rest| {
+            let (domain, bus) = rest.split_once(':')?;
+            let bus = u8::try_from(hex(bus, 2..=2)?).ok()?;
+            Some(Self { domain: hex(domain, 4..=8)?, bus })
+        });
+        root.ok_or_else(|| ParseError::new(text, "a PCIe root such as pci0000:3a"))
+    }
+}
+
+impl fmt::Display for PcieRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { domain, bus } = self;
+        write!(f, "pci{domain:04x}:{bus:02x}")
+    }
+}
+
+serde_as_text!(PcieRoot);
 
 impl FromStr for PciAddress {
     type Err = ParseError;
@@ -83,6 +113,17 @@ mod tests {
         ];
         for text in bad {
             assert!(text.parse::<PciAddress>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_root_is_written_as_sysfs_writes_it() {
+        for text in ["pci0000:3a", "pci10000:00"] {
+            assert_eq!(text.parse::<PcieRoot>().map(|root| root.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "pci", "0000:3a", "pci3a", "pci0000:3a/", "pci0000:3a:00.0", "pci+000:3a"]
+        {
+            assert!(text.parse::<PcieRoot>().is_err(), "{text:?} was taken");
         }
     }
 

@@ -39,3 +39,33 @@ macro_rules! serde_as_text {
     };
 }
 pub(crate) use serde_as_text;
+
+/// An enum of which each value has a name.
+macro_rules! named {
+    ($type:ident, $expected:literal, $($variant:ident = $name:literal),+ $(,)?) => {
+        impl $type {
+            /// What was expected where a text is none of them, as the end of a sentence.
+            pub const EXPECTED: &str = $expected;
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::ParseError;
+
+            fn from_str(text: &str) -> Result<Self, $crate::ParseError> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err($crate::ParseError::new(text, Self::EXPECTED)),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$variant => $name),+ })
+            }
+        }
+
+        $crate::text::serde_as_text!($type);
+    };
+}
+pub(crate) use named;

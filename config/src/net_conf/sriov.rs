@@ -46,8 +46,8 @@ impl SriovConf {
             mtu: sources.mtu()?,
             vlan: parse_vlan(root)?,
             trunk: trunk::parse(root)?,
-            spoof_check: parse_switch(root, "spoofchk")?,
-            trust: parse_switch(root, "trust")?,
+            spoof_check: root.switch("spoofchk")?,
+            trust: root.switch("trust")?,
             link_state: root.parsed("link_state", "a link state: auto, enable or disable")?,
             min_tx_rate,
             max_tx_rate,
@@ -97,16 +97,6 @@ fn parse_vlan(fields: &Fields<'_>) -> Result<Option<VlanTag>, Invalid> {
         }
     }
     Ok(Some(tag))
-}
-
-fn parse_switch(fields: &Fields<'_>, key: &str) -> Result<Option<bool>, Invalid> {
-    const EXPECTED: &str = "\"on\" or \"off\"";
-    match fields.text(key, EXPECTED)? {
-        None => Ok(None),
-        Some(text) if text.eq_ignore_ascii_case("on") => Ok(Some(true)),
-        Some(text) if text.eq_ignore_ascii_case("off") => Ok(Some(false)),
-        Some(_) => Err(fields.invalid(key, EXPECTED)),
-    }
 }
 
 fn parse_rates(fields: &Fields<'_>) -> Result<(Option<u32>, Option<u32>), Invalid> {

@@ -1,41 +1,53 @@
 //! What the pools' file needs of a JSON object beside what all configurations do: no key is passed over.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use linkspan_types::ParseError;
 use serde_json::Value;
 
 use crate::Invalid;
 use crate::fields::{Fields, near_miss, says_nothing};
 
 impl<'a> Fields<'a> {
-    /// An error for the first key that is neither known nor to come and that says something.
+    /// An error for the first key that is not known here. One that says nothing is passed over where
+    /// it is known elsewhere: `elsewhere` says what is wrong with it, and what to do.
     pub(super) fn refuse_other_keys(
         &self,
         known: &[&str],
-        to_come: &[&str],
+        elsewhere: impl Fn(&str) -> Option<(String, String)>,
     ) -> Result<(), Invalid> {
-        let is_in = |keys: &[&str], key: &str| keys.iter().any(|k| k.eq_ignore_ascii_case(key));
         for (key, value) in self.entries() {
-            if is_in(known, key) || value.is_null() {
+            if known.iter().any(|k| k.eq_ignore_ascii_case(key)) || value.is_null() {
                 continue;
             }
-            if !is_in(to_come, key) {
-                let error = Invalid::new(self.path_of(key), Some(value), "no such key");
-                return Err(match near_miss(key, known) {
-                    Some(meant) => {
-                        error.advise(format!("Write `{meant}` if that is what `{key}` means"))
-                    }
-                    None => error.advise(format!("The keys known here are {}", known.join(", "))),
-                });
-            }
+            let error = |expected| Invalid::new(self.path_of(key), Some(value), expected);
+            let Some((expected, advice)) = elsewhere(key) else {
+                let advice = match near_miss(key, known) {
+                    Some(meant) => format!("Write `{meant}` if that is what `{key}` means"),
+                    None => format!("The keys known here are {}", known.join(", ")),
+                };
+                return Err(error("no such key".to_owned()).advise(advice));
+            };
             if !says_nothing(value) {
-                let error = Invalid::new(self.path_of(key), Some(value), "no such key yet");
-                return Err(error.advise(
-                    "Leave this resource to the peer: without this key it would select too much",
-                ));
+                return Err(error(expected).advise(advice));
             }
         }
         Ok(())
+    }
+
+    /// A truth value that is true where it is missing.
+    pub(super) fn boolean_or_true(&self, key: &str) -> Result<bool, Invalid> {
+        if self.get(key).is_none() { Ok(true) } else { self.boolean(key) }
+    }
+
+    /// A text that must be there.
+    pub(super) fn required<T: FromStr<Err = ParseError>>(
+        &self,
+        key: &str,
+        expected: &str,
+    ) -> Result<T, Invalid> {
+        self.parsed(key, expected)?.ok_or_else(|| self.invalid(key, expected))
     }
 
     /// A text that passes a test; none where it is empty, as for the peer.

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
+use std::time::Duration;
 
+use linkspan_types::{LinkType, MacvlanMode, Mtu, VdpaType};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -107,27 +109,103 @@ fn names_that_the_kubelet_would_refuse_are_refused() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_an_error_and_not_passed_over() {
-    let advice = "Leave this resource to the peer: without this key it would select too much";
-    for (key, value) in [
-        ("acpiIndexes", json!(["101"])),
-        ("linkTypes", json!(["ether"])),
-        ("ddpProfiles", json!(["GTP"])),
-        ("pKeys", json!(["0x1"])),
-        ("IsRdma", json!(true)),
-        ("vdpaType", json!("virtio")),
-        ("needVhostNet", json!(true)),
-        ("auxTypes", json!(["sf"])),
-    ] {
-        let refused = refused(json!({"resourceName": "fast", "selectors": [{key: value}]}));
-        let message =
-            format!("`resourceList[0].selectors[0].{key}` is {value}, expected no such key yet");
-        assert_eq!(refused, (message, advice.to_owned()));
+fn every_selector_of_the_peer_is_read() {
+    let resource = one(json!({"resourceName": "a", "selectors": {
+        "acpiIndexes": ["101"], "linkTypes": ["ether", "infiniband"], "ddpProfiles": ["GTPv1-C/U IPv4/IPv6 payload"],
+        "pKeys": ["0x8001"], "isRdma": true, "needVhostNet": true
+    }}));
+    let expected = Selector {
+        acpi_indexes: vec![101],
+        link_types: vec![LinkType::Ether, LinkType::Infiniband],
+        ddp_profiles: vec!["GTPv1-C/U IPv4/IPv6 payload".to_owned()],
+        p_keys: vec!["0x8001".parse().unwrap()],
+        is_rdma: true,
+        need_vhost_net: true,
+        ..Selector::default()
+    };
+    assert_eq!(resource.unwrap().selectors, [expected]);
+    let vdpa =
+        one(json!({"resourceName": "a", "selectors": {"vdpaType": "vhost", "isRdma": false}}));
+    assert_eq!(vdpa.unwrap().selectors[0].vdpa, Some(VdpaType::Vhost));
+}
+
+#[test]
+fn a_selector_belongs_to_its_device_types() {
+    let table = [
+        ("accelerator", "pfNames", json!(["ens1"]), "netDevice and auxNetDevice"),
+        ("accelerator", "isRdma", json!(true), "netDevice and auxNetDevice"),
+        ("auxNetDevice", "pciAddresses", json!(["0000:3b:02.1"]), "netDevice and accelerator"),
+        ("auxNetDevice", "vdpaType", json!("vhost"), "netDevice"),
+        ("netDevice", "auxTypes", json!(["sf"]), "auxNetDevice"),
+    ];
+    for (device_type, key, value, types) in table {
+        let resource =
+            json!({"resourceName": "a", "deviceType": device_type, "selectors": [{key: value}]});
+        let message = format!(
+            "`resourceList[0].selectors[0].{key}` is {value}, expected no such key where `deviceType` is {device_type}"
+        );
+        assert_eq!(
+            refused(resource),
+            (message, format!("Remove `{key}`, or write it for {types} only"))
+        );
     }
-    let kind =
-        refused(json!({"resourceName": "fast", "deviceType": "accelerator", "selectors": {}}));
-    assert_eq!(kind.0, r#"`resourceList[0].deviceType` is "accelerator", expected netDevice"#);
-    assert!(kind.1.ends_with("accelerator and auxNetDevice are not done yet"));
+    let silent = json!({"pfNames": [], "isRdma": false, "vdpaType": "", "vendors": ["8086"]});
+    let resource =
+        one(json!({"resourceName": "a", "deviceType": "accelerator", "selectors": silent}));
+    assert_eq!(resource.unwrap().device_type, DeviceType::Accelerator);
+    let aux = json!({"auxTypes": ["sf"], "pfNames": ["ens1#0-7"]});
+    let resource =
+        one(json!({"resourceName": "a", "deviceType": "auxNetDevice", "selectors": aux}));
+    assert_eq!(resource.unwrap().device_type, DeviceType::AuxNetDevice);
+}
+
+#[test]
+fn what_no_peer_has_is_read_and_has_defaults() {
+    let plain = one(json!({"resourceName": "a", "selectors": {}})).unwrap();
+    assert_eq!(
+        (plain.health, plain.allocation),
+        (HealthPolicy::default(), AllocationPolicy::Packed)
+    );
+    assert_eq!((plain.allow_in_use, plain.provision, plain.shares), (vec![], None, None));
+    let all = one(json!({
+        "resourceName": "a",
+        "selectors": {"pfNames": ["ens1"]},
+        "health": {"carrier": false, "dampingSeconds": 0},
+        "preferredAllocation": {"nearRoot": "pci0000:3a"},
+        "allowInUse": ["ens1"],
+        "provision": {"numVfs": 8, "mtu": 9000, "driver": "vfio-pci", "bind": "perPod", "trust": "on", "spoofchk": "off"}
+    }))
+    .unwrap();
+    assert_eq!(all.health, HealthPolicy { carrier: false, damping: Duration::ZERO });
+    assert_eq!(all.allocation, AllocationPolicy::NearRoot("pci0000:3a".parse().unwrap()));
+    assert_eq!(all.allow_in_use, ["ens1".parse().unwrap()]);
+    let provision = Provision {
+        num_vfs: Some(8),
+        mtu: Mtu::try_from(9000).ok(),
+        driver: Some(VfDriver::VfioPci(Bind::PerPod)),
+        trust: Some(true),
+        spoof_check: Some(false),
+    };
+    assert_eq!(all.provision, Some(provision));
+}
+
+#[test]
+fn shares_stand_in_place_of_devices() {
+    let shares =
+        one(json!({"resourceName": "a", "kind": "macvtap", "lowerDevice": "ens1", "capacity": 50}));
+    let expected = Shares {
+        kind: SharesKind::Macvtap,
+        lower_device: "ens1".parse().unwrap(),
+        mode: MacvlanMode::Bridge,
+        capacity: 50,
+    };
+    assert_eq!(shares.unwrap().shares, Some(expected));
+    let capacity = |mode| {
+        let resource =
+            json!({"resourceName": "a", "kind": "macvlan", "lowerDevice": "ens1", "mode": mode});
+        one(resource).unwrap().shares.unwrap().capacity
+    };
+    assert_eq!((capacity("vepa"), capacity("passthru")), (100, 1));
 }
 
 #[test]
@@ -155,7 +233,7 @@ fn a_missing_part_is_an_error_and_not_a_crash() {
         message,
         "`resourceList[0].selectors` is nothing, expected an object of selectors, or a list of such objects"
     );
-    assert_eq!(advice, "Write `\"selectors\": {}` if all VFs of this node are meant");
+    assert_eq!(advice, "Write `\"selectors\": {}` if all devices of that type are meant");
     let empty = ResourceList::from_json(&json!({"resourceList": []})).unwrap_err();
     assert_eq!(empty.to_string(), "`resourceList` is [], expected at least one resource");
     assert!(ResourceList::from_json(&json!([])).is_err());
@@ -185,7 +263,10 @@ fn nearly() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(4, 32, 4, |inner| {
         let keys = ["resourceList", "selectors", "additionalInfo"];
-        let all: Vec<&str> = [&keys[..], &RESOURCE_KEYS, &SELECTOR_KEYS].concat();
+        let selectors =
+            ["pfNames", "pKeys", "vdpaType", "isRdma", "auxTypes", "numVfs", "bind", "nearRoot"];
+        let all: Vec<&str> =
+            [&keys[..], &COMMON_KEYS, &DEVICE_KEYS, &SHARES_KEYS, &selectors].concat();
         let object =
             proptest::collection::btree_map(proptest::sample::select(all), inner.clone(), 0..5);
         prop_oneof![

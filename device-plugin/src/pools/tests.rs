@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use linkspan_config::resource_list::DeviceType;
 use serde_json::{Value, json};
 
 use super::*;
@@ -20,6 +21,16 @@ fn inventory() -> Inventory {
         number: 0x10ca,
         driver: (index != 3).then(|| "igbvf".to_owned()),
         numa_node: None,
+        kind: DeviceType::NetDevice,
+        root: None,
+        acpi_index: None,
+        link_type: None,
+        net_names: Vec::new(),
+        has_rdma: false,
+        rdma: Vec::new(),
+        p_keys: Vec::new(),
+        vdpa: None,
+        ddp_profile: None,
         place: Place::Vf {
             index,
             pf: Parent {
