@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use linkspan_config::net_conf::{self, Duplicates};
 use linkspan_linux::sysctl::{self, SysctlError};
 use linkspan_linux::{
-    Link, LinkChange, LinkEvents, NetlinkError, Netns, Route, RouteSocket, probe,
+    Audience, Link, LinkChange, LinkEvents, NetlinkError, Netns, Route, RouteSocket, probe,
 };
 use linkspan_types::IfName;
 
@@ -22,8 +22,22 @@ const PROBE_BOUND: Duration = Duration::from_millis(200);
 /// How long the kernel may look for a duplicate of an IPv6 address: a second by default, and as much again.
 const DAD_BOUND: Duration = Duration::from_secs(5);
 
-/// Gives a link the addresses and routes of a result, and sets it up in between: an address that is there
-/// when the link comes up is announced by the kernel, and a route needs a link that is up.
+/// What matters of a link's kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Nature {
+    /// It was made for the pod, and has had its carrier from the moment it was set up.
+    pub is_made: bool,
+    /// What it sends to many may come back to it: QEMU's igb hands a VF its own multicasts, which macvlan and
+    /// ipvlan keep from their links.
+    pub may_hear_itself: bool,
+}
+
+/// Gives a link the addresses and routes of a result, sets it up in between, and tells the neighbours.
+///
+/// An IPv4 address is there when the link comes up, because a link that has its carrier then has the address
+/// announced by the kernel. An IPv6 address comes after the carrier: to one that is there before, the kernel
+/// delivers nothing for the second that it looks for a duplicate, optimistic or not (`addrconf_dad_begin` in
+/// `net/ipv6/addrconf.c` gives it its local route only where the link is ready).
 pub fn configure(
     pod: &mut RouteSocket,
     netns: &Netns,
@@ -31,29 +45,41 @@ pub fn configure(
     link: &Link,
     result: &AddResult,
     duplicates: Duplicates,
+    nature: Nature,
 ) -> Result<(), CniError> {
     if result.ips.is_empty() && result.routes.is_empty() {
         return Ok(set_up(pod, link)?);
     }
-    let has_ipv6 = result.ips.iter().any(|ip| ip.address.addr().is_ipv6());
+    let addresses = result.ips.iter().map(|ip| ip.address);
+    let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = addresses.partition(|net| net.addr().is_ipv4());
     netns
-        .within(|| prepare(name, has_ipv6, duplicates))
+        .within(|| prepare(name, !v6.is_empty(), duplicates))
         .map_err(|e| CniError::caused_by(Code::KernelRefused, &e, ""))?
         .map_err(|e| CniError::caused_by(Code::KernelRefused, &e, "Is /proc/sys read-only?"))?;
     if duplicates.probe_v4 {
         set_up(pod, link)?;
-        refuse_duplicates(pod, netns, link, &ipv4_of(result))?;
+        refuse_duplicates(pod, netns, link, &v4)?;
     }
-    for ip in &result.ips {
-        pod.add_address(link.index, ip.address)?;
+    for address in &v4 {
+        pod.add_address(link.index, *address)?;
     }
     set_up(pod, link)?;
+    let is_announced = nature.is_made && !duplicates.probe_v4;
+    let untold = if is_announced { v6.clone() } else { [&v4[..], &v6[..]].concat() };
+    let carrier = if untold.is_empty() { Ok(false) } else { wait_for_carrier(pod, netns, link) };
+    for address in &v6 {
+        pod.add_address(link.index, *address)?;
+    }
     for route in routes_of(result) {
         pod.add_route(link.index, &route)?;
     }
-    if duplicates.wait_v6 && has_ipv6 {
+    if duplicates.wait_v6 && !v6.is_empty() {
         wait_for_dad(pod, netns, link)?;
     }
+    // Once the kernel is through with looking for a duplicate, none comes from an echo.
+    let may_hear_itself = nature.may_hear_itself && !duplicates.wait_v6;
+    let audience = if may_hear_itself { Audience::Routers } else { Audience::Nodes };
+    tell_neighbours(pod, netns, link, &untold, audience, carrier);
     Ok(())
 }
 
@@ -64,8 +90,9 @@ fn set_up(pod: &mut RouteSocket, link: &Link) -> Result<(), NetlinkError> {
     pod.change_link(link.index, &LinkChange { up: Some(true), ..LinkChange::default() })
 }
 
-/// Has the kernel announce the addresses (a gratuitous ARP, an unsolicited neighbour advertisement), and,
-/// unless ADD is to wait, use those of IPv6 at once, without the second that it takes to look for a duplicate.
+/// Has the kernel announce the addresses whenever the link gets another MAC, those of IPv4 also when it comes
+/// up; and, unless ADD is to wait, use those of IPv6 at once, without the second that it takes to look for a
+/// duplicate.
 fn prepare(link: &IfName, has_ipv6: bool, duplicates: Duplicates) -> Result<(), SysctlError> {
     sysctl::ARP_NOTIFY.set(link, 1)?;
     sysctl::NDISC_NOTIFY.set(link, 1)?;
@@ -79,28 +106,35 @@ fn prepare(link: &IfName, has_ipv6: bool, duplicates: Duplicates) -> Result<(), 
     Ok(())
 }
 
-/// Tells the neighbours of the IPv4 addresses as soon as the link has a carrier, which a VF has some
-/// milliseconds after it is up: too late for the kernel's own announcement. (That of IPv6 comes in time: the
-/// kernel waits for the carrier before it looks for duplicates, and announces after that.)
+/// Tells the neighbours of addresses, which nobody hears of a link without a carrier.
+///
+/// What the kernel announces is too early for a VF, which has its carrier some milliseconds after it is up; and
+/// of an optimistic IPv6 address the kernel says nothing that would override what the neighbours know.
 ///
 /// Without a carrier, or where it fails, the neighbours find out by themselves; the pod is attached.
-pub fn tell_neighbours(pod: &mut RouteSocket, netns: &Netns, link: &Link, result: &AddResult) {
-    let addresses = ipv4_of(result);
-    let Some(mac) = link.mac.filter(|_| !addresses.is_empty()) else { return };
-    let told = netns.within(|| {
-        if wait_for_carrier(pod, link)? {
-            pod.announce(link.index, mac, &addresses)
+fn tell_neighbours(
+    pod: &mut RouteSocket,
+    netns: &Netns,
+    link: &Link,
+    addresses: &[IpNet],
+    audience: Audience,
+    carrier: io::Result<bool>,
+) {
+    let Some(mac) = link.mac else { return };
+    let told = carrier.and_then(|has_carrier| {
+        if has_carrier {
+            netns.within(|| pod.announce(link.index, mac, addresses, audience))?
         } else {
             Ok(())
         }
     });
-    if let Err(e) = told.and_then(|sent| sent) {
+    if let Err(e) = told {
         eprintln!("linkspan: the neighbours of {} were not told of its addresses: {e}", link.name);
     }
 }
 
-/// Whether the link has a carrier in time; the calling thread is in the pod's namespace.
-fn wait_for_carrier(pod: &mut RouteSocket, link: &Link) -> io::Result<bool> {
+/// Whether the link has a carrier in time.
+fn wait_for_carrier(pod: &mut RouteSocket, netns: &Netns, link: &Link) -> io::Result<bool> {
     let mut has_carrier = || {
         let now = pod.link(link.index).map_err(io::Error::other)?;
         Ok::<_, io::Error>(now.carrier.then_some(()))
@@ -109,11 +143,8 @@ fn wait_for_carrier(pod: &mut RouteSocket, link: &Link) -> io::Result<bool> {
     if has_carrier()?.is_some() {
         return Ok(true);
     }
-    Ok(LinkEvents::subscribe()?.wait_for(CARRIER_BOUND, has_carrier)?.is_some())
-}
-
-fn ipv4_of(result: &AddResult) -> Vec<IpNet> {
-    result.ips.iter().map(|ip| ip.address).filter(|net| net.addr().is_ipv4()).collect()
+    let events = netns.within(LinkEvents::subscribe)??;
+    Ok(events.wait_for(CARRIER_BOUND, has_carrier)?.is_some())
 }
 
 /// Asks the neighbours whether one of them has an address already.
@@ -124,17 +155,18 @@ fn refuse_duplicates(
     addresses: &[IpNet],
 ) -> Result<(), CniError> {
     let Some(mac) = link.mac else { return Ok(()) };
-    let asked = netns.within(|| {
-        wait_for_carrier(pod, link)?;
-        for address in addresses {
-            let IpAddr::V4(address) = address.addr() else { continue };
-            if let Some(owner) = probe(link.index, mac, address, PROBE_BOUND)? {
-                return Ok(Some((address, owner)));
+    let asked = wait_for_carrier(pod, netns, link).and_then(|_| {
+        netns.within(|| {
+            for address in addresses {
+                let IpAddr::V4(address) = address.addr() else { continue };
+                if let Some(owner) = probe(link.index, mac, address, PROBE_BOUND)? {
+                    return Ok(Some((address, owner)));
+                }
             }
-        }
-        Ok::<_, io::Error>(None)
+            Ok(None)
+        })?
     });
-    match asked.and_then(|asked| asked) {
+    match asked {
         Ok(None) => Ok(()),
         Ok(Some((address, owner))) => Err(CniError::new(
             Code::AddressHeld,

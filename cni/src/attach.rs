@@ -7,7 +7,7 @@ use linkspan_config::net_conf::{KindName, NetConf, wanted_resource, with_device}
 use linkspan_linux::{Link, Netns, OpenNetnsError, RouteSocket};
 use linkspan_types::{IfName, MacAddr};
 
-use crate::addresses;
+use crate::addresses::{self, Nature};
 use crate::detach;
 use crate::device_info;
 use crate::devices::{self, SOCKET};
@@ -162,22 +162,22 @@ impl Add<'_> {
         link: &Link,
         result: &AddResult,
     ) -> Result<(), CniError> {
-        let duplicates = self.conf.duplicates;
+        let nature = match record {
+            LinkRecord::Child(child) => {
+                Nature { is_made: true, may_hear_itself: child.vf.is_some() }
+            }
+            LinkRecord::Vf(_) => Nature { is_made: false, may_hear_itself: true },
+            LinkRecord::Pool(_) => Nature { is_made: false, may_hear_itself: false },
+        };
         addresses::configure(
             &mut self.pod,
             &self.netns,
             &self.key.interface,
             link,
             result,
-            duplicates,
-        )?;
-        // A link that was made has its carrier when it comes up, and the kernel announces the addresses that it
-        // has then.
-        let is_announced = matches!(record, LinkRecord::Child(_)) && !duplicates.probe_v4;
-        if !is_announced {
-            addresses::tell_neighbours(&mut self.pod, &self.netns, link, result);
-        }
-        Ok(())
+            self.conf.duplicates,
+            nature,
+        )
     }
 
     fn interface(&self, record: &LinkRecord, link: Option<Link>) -> Interface {

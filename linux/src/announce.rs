@@ -21,17 +21,44 @@ use rustix::net::{
 use crate::arp;
 use crate::netlink::{Errno, NetlinkError, RouteSocket};
 
-/// All nodes on the link (RFC 4291, section 2.7.1).
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Who is told of an IPv6 address: those in a multicast group of the link (RFC 4291, section 2.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All nodes.
+    Nodes,
+    /// All routers (RFC 9131), through which whoever is elsewhere sends.
+    ///
+    /// This is for a link on which what it has sent may come back. A host is no member of this group, and does
+    /// not hear itself; from an advertisement to all nodes its kernel would take it that somebody else has the
+    /// address that it is still looking for (`ndisc_recv_na` in `net/ipv6/ndisc.c`), and stop using it.
+    Routers,
+}
+
+impl Audience {
+    fn group(self) -> Ipv6Addr {
+        let number = match self {
+            Self::Nodes => 1,
+            Self::Routers => 2,
+        };
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, number)
+    }
+}
 
 impl RouteSocket {
     /// Announces all addresses of a link, in their order: those of IPv4 by gratuitous ARP (RFC 5227, section
-    /// 2.3), those of IPv6 by unsolicited neighbour advertisements (RFC 4861, section 7.2.6). The link has
-    /// to be up, with a carrier, and in the namespace that both this socket and the calling thread are in.
+    /// 2.3), those of IPv6 to an audience by unsolicited neighbour advertisements (RFC 4861, section 7.2.6).
+    /// The link has to be up, with a carrier, and in the namespace that both this socket and the calling
+    /// thread are in.
     ///
     /// An IPv6 address that is still looked at for duplicates can't be announced: the kernel does not send
     /// from it.
-    pub fn announce(&mut self, index: u32, mac: MacAddr, addresses: &[IpNet]) -> io::Result<()> {
+    pub fn announce(
+        &mut self,
+        index: u32,
+        mac: MacAddr,
+        addresses: &[IpNet],
+        audience: Audience,
+    ) -> io::Result<()> {
         let (mut by_packet, mut v6) = (Vec::new(), Vec::new());
         for (position, net) in addresses.iter().enumerate() {
             match net {
@@ -49,7 +76,7 @@ impl RouteSocket {
             }
         }
         if !v6.is_empty() {
-            advertise(index, mac, &v6)?;
+            advertise(index, mac, &v6, audience)?;
         }
         if by_packet.is_empty() { Ok(()) } else { arp::announce(index, mac, &by_packet) }
     }
@@ -70,16 +97,21 @@ impl RouteSocket {
 }
 
 /// Sends one unsolicited advertisement for each address.
-fn advertise(index: u32, mac: MacAddr, addresses: &[Ipv6Addr]) -> io::Result<()> {
+fn advertise(
+    index: u32,
+    mac: MacAddr,
+    addresses: &[Ipv6Addr],
+    audience: Audience,
+) -> io::Result<()> {
     let flags = SocketFlags::CLOEXEC;
     let family = rustix::net::AddressFamily::INET6;
     let socket = socket_with(family, SocketType::RAW, flags, Some(ipproto::ICMPV6))?;
     // Receivers take this for the proof that no router has passed it on.
     sockopt::set_ipv6_multicast_hops(&socket, 255)?;
-    let everyone = SocketAddrV6::new(ALL_NODES, 0, 0, index);
+    let group = SocketAddrV6::new(audience.group(), 0, 0, index);
     for address in addresses {
         bind(&socket, &SocketAddrV6::new(*address, 0, 0, index))?;
-        match sendto(&socket, &advertisement(mac, *address), SendFlags::empty(), &everyone) {
+        match sendto(&socket, &advertisement(mac, *address), SendFlags::empty(), &group) {
             // An ipvlan link in mode l3 or l3s drops what is meant for all; it has no neighbours to tell.
             Ok(_) | Err(Errno::NOBUFS) => {}
             Err(e) => return Err(e.into()),
@@ -88,8 +120,10 @@ fn advertise(index: u32, mac: MacAddr, addresses: &[Ipv6Addr]) -> io::Result<()>
     Ok(())
 }
 
-/// A neighbour advertisement (RFC 4861, section 4.4) that overrides what the neighbours know. Its checksum is
-/// the kernel's to fill in (RFC 3542, section 3.1).
+/// A neighbour advertisement (RFC 4861, section 4.4) that overrides what the neighbours know, also of an
+/// optimistic address, for which RFC 4429 would not have it (section 3.3): who has an address is decided by
+/// whoever gives them, and a neighbour that is not overridden sends to the one that had it before. Its checksum
+/// is the kernel's to fill in (RFC 3542, section 3.1).
 fn advertisement(mac: MacAddr, address: Ipv6Addr) -> [u8; 32] {
     const TYPE: u8 = 136;
     const OVERRIDE: u8 = 0x20;

@@ -17,6 +17,7 @@ pub mod sysctl;
 mod vf;
 
 pub use address::Address;
+pub use announce::Audience;
 pub use arp::probe;
 pub use child::{NewKind, NewLink};
 pub use link::{Link, LinkChange, LinkKind};

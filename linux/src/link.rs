@@ -34,7 +34,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it was set up by its administrator.
     pub up: bool,
-    /// Whether it has a carrier, which only a link that is up can have.
+    /// Whether it has a carrier, which only a link that is up can have, and the kernel sends what it is given:
+    /// that comes a moment later (`linkwatch_do_dev` in `net/core/link_watch.c`).
     pub carrier: bool,
     /// The PCI function that it is the netdev of (kernel 5.14 and newer).
     pub pci: Option<PciAddress>,
@@ -202,7 +203,7 @@ impl Link {
             mac: None,
             mtu: 0,
             up: header.flags.contains(LinkFlags::Up),
-            carrier: header.flags.contains(LinkFlags::LowerUp),
+            carrier: header.flags.contains(LinkFlags::LowerUp | LinkFlags::Running),
             pci: None,
             controller: None,
             kind: LinkKind::None,

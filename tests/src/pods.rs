@@ -72,6 +72,13 @@ impl Pod {
         });
     }
 
+    /// Makes the kernel look so long for a duplicate of an IPv6 address that comes from now on that no test
+    /// sees the end of it.
+    pub fn look_for_duplicates_for_long(&self) {
+        let setting = "/proc/sys/net/ipv6/conf/default/dad_transmits";
+        self.run("sh", &["-c", &format!("echo 600 > {setting}")]);
+    }
+
     /// What `ip -j` says of an interface.
     #[must_use]
     pub fn link(&self, interface: &str) -> Value {

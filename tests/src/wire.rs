@@ -57,27 +57,37 @@ impl Listener {
         listener
     }
 
-    /// Waits until an address is announced: a gratuitous ARP, or an unsolicited neighbour advertisement to all
-    /// nodes, with this MAC as its source.
+    /// Waits until an address is announced to all nodes, with this MAC as its source: a gratuitous ARP, or an
+    /// unsolicited neighbour advertisement that overrides what they know.
     ///
     /// # Panics
     ///
     /// If that does not happen in time.
     pub fn wait_for_announcement(&self, address: &str, mac: &str) {
-        let told = if address.contains(':') {
-            format!("tgt is {address}")
-        } else {
-            format!("who-has {address} ")
-        };
-        let teller = format!("tell {address}");
+        self.wait_for_announcement_to("ff02::1", address, mac);
+    }
+
+    /// As [`Self::wait_for_announcement`], for an IPv6 address that is announced to all routers.
+    ///
+    /// # Panics
+    ///
+    /// If that does not happen in time.
+    pub fn wait_for_announcement_to_routers(&self, address: &str, mac: &str) {
+        self.wait_for_announcement_to("ff02::2", address, mac);
+    }
+
+    fn wait_for_announcement_to(&self, group: &str, address: &str, mac: &str) {
+        let (asked, teller) = (format!("who-has {address} "), format!("tell {address},"));
+        let (group, target) =
+            (format!("> {group}:"), format!("tgt is {address}, Flags [override]"));
         // With -v tcpdump prints a packet on some lines, the first of which has the source's MAC.
         let mut from_mac = false;
         self.wait_for(&format!("{address} to be announced by {mac}"), |line| {
             if !line.starts_with([' ', '\t']) {
                 from_mac = line.contains(&format!("{mac} > "));
             }
-            let is_arp = line.contains(&told) && line.contains(&teller);
-            let is_advertisement = line.contains("neighbor advertisement") && line.contains(&told);
+            let is_arp = line.contains(&asked) && line.contains(&teller);
+            let is_advertisement = line.contains(&group) && line.contains(&target);
             from_mac && (is_arp || is_advertisement)
         });
     }

@@ -4,7 +4,9 @@
 
 use std::process::ExitCode;
 
-use linkspan_linux::{Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket};
+use linkspan_linux::{
+    Audience, Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket,
+};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::Pod;
@@ -59,7 +61,10 @@ impl Bed {
             self.inside.add_address_without_dad(link.index, *address).unwrap();
         }
         let mac = link.mac.unwrap();
-        let announced = self.netns.within(|| self.inside.announce(link.index, mac, &all)).unwrap();
+        let announced = self
+            .netns
+            .within(|| self.inside.announce(link.index, mac, &all, Audience::Nodes))
+            .unwrap();
         assert!(announced.is_ok(), "{:?}: {announced:?}", link.kind);
     }
 

@@ -9,6 +9,7 @@ use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
 use linkspan_tests::wait;
+use linkspan_tests::wire::Listener;
 use serde_json::json;
 
 use crate::{address_of, host_local, neighbour};
@@ -20,13 +21,18 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         spoofed_frames_pass_with_spoofchk_off,
         both_families_and_their_routes_are_reachable,
         an_address_with_a_new_mac_is_announced,
-    ];
+    ]
+    .into_iter()
+    .chain(cases![
+        &[Need::Root, Need::Pfs(2), Need::Tool("tcpdump")];
+        the_addresses_of_a_vf_are_announced_in_both_families,
+    ]);
     // QEMU's igb keeps the setting in its register DTXSWC and does not look at it when it sends.
     let on_hardware = cases![
         &[Need::Root, Need::Pfs(2), Need::HardwareThat("drops spoofed frames")];
         spoofed_frames_are_dropped_with_spoofchk_on,
     ];
-    anywhere.into_iter().chain(on_hardware)
+    anywhere.chain(on_hardware)
 }
 
 fn two_pods_on_one_pf_and_on_two_reach_each_other() {
@@ -178,4 +184,38 @@ fn an_address_with_a_new_mac_is_announced() {
     });
     new_network.del(&new, "net1");
     peer_network.del(&peer, "net1");
+}
+
+/// Heard on a VF of another PF: a router's, which is told of IPv6 addresses while the kernel looks for a
+/// duplicate, and to which they answer already.
+fn the_addresses_of_a_vf_are_announced_in_both_families() {
+    let (first, second) = (BedPf::nth(0), BedPf::nth(1));
+    let data = tempfile::tempdir().unwrap();
+    let ipam = host_local(&data, &["10.67.0.0/24", "fd00:67::/64"]);
+    let network = Network::new("heard", json!({ "ipam": ipam }));
+    let [router, pod] = ["router", "pod"].map(|name| Pod::new("heard", name));
+    router.run("sh", &["-c", "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"]);
+    let router_network = network.with("deviceID", second.vfs[0].to_string());
+    router_network.add(&router, "net1");
+    router.wait_for_carrier("net1");
+    let old = ["lladdr", "02:00:00:00:67:ff", "dev", "net1", "nud", "stale"];
+    router.run("ip", &[&["neighbour", "add", "fd00:67::3"], &old[..]].concat());
+    let listener = Listener::on(&router, "net1");
+
+    let pod_network = network.with("deviceID", first.vfs[0].to_string());
+    pod.look_for_duplicates_for_long();
+    let result = pod_network.add(&pod, "net1");
+    let mac = result["interfaces"][0]["mac"].as_str().unwrap();
+    let addresses = [address_of(&result, 0), address_of(&result, 1)];
+    listener.wait_for_announcement(&addresses[0], mac);
+    listener.wait_for_announcement_to_routers(&addresses[1], mac);
+    wait::until("the MAC in the router's table", Duration::from_secs(5), || {
+        (neighbour(&router, &addresses[1]).as_deref() == Some(mac)).then_some(())
+    });
+    for address in &addresses {
+        assert!(router.pings(address, 30), "{address} answers");
+    }
+    assert!(pod.run("ip", &["address", "show", "net1"]).contains("optimistic tentative"));
+    pod_network.del(&pod, "net1");
+    router_network.del(&router, "net1");
 }

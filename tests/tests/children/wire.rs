@@ -2,7 +2,7 @@
 
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::lan::{FAR, Lan, PARENT, host_local};
+use linkspan_tests::lan::{FAR, Lan, PARENT, address_of, host_local};
 use linkspan_tests::wire::Listener;
 use serde_json::json;
 
@@ -10,6 +10,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Tool("tcpdump")];
         a_macvlan_address_is_announced,
         a_macvtap_address_is_announced,
+        an_ipv6_address_is_reached_while_the_kernel_looks_for_a_duplicate,
         an_address_that_a_host_has_is_refused_if_asked_for,
     ]
 }
@@ -35,6 +36,22 @@ fn announced(test: &str, kind: &str) {
     let mac = result["interfaces"][0]["mac"].as_str().unwrap();
     listener.wait_for_announcement("10.107.0.2", mac);
     listener.wait_for_announcement("fd00:107::2", mac);
+    network.del(&pod, "net1");
+}
+
+fn an_ipv6_address_is_reached_while_the_kernel_looks_for_a_duplicate() {
+    let lan = Lan::new("wiredad");
+    lan.neighbour.run("ip", &["address", "add", "fd00:109::fe/64", "dev", FAR, "nodad"]);
+    let data = tempfile::tempdir().unwrap();
+    let network = lan.network(json!({
+        "type": "linkspan", "kind": "macvlan", "parent": PARENT,
+        "ipam": host_local(&data, &["fd00:109::/64"]),
+    }));
+    let pod = lan.pod("pod");
+    pod.look_for_duplicates_for_long();
+    let result = network.add(&pod, "net1");
+    assert!(lan.neighbour.pings(&address_of(&result, 0), 20));
+    assert!(pod.run("ip", &["address", "show", "net1"]).contains("optimistic tentative"));
     network.del(&pod, "net1");
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use linkspan_linux::{Netns, RouteSocket, probe};
+use linkspan_linux::{Audience, Netns, RouteSocket, probe};
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
 use linkspan_tests::{cases, wait};
@@ -36,7 +36,7 @@ fn announce(
     addresses: &[IpNet],
 ) -> io::Result<()> {
     let netns = Netns::open(&pod.netns()).unwrap();
-    netns.within(|| socket.announce(index, mac, addresses)).unwrap()
+    netns.within(|| socket.announce(index, mac, addresses, Audience::Nodes)).unwrap()
 }
 
 fn the_neighbours_learn_the_mac_of_every_address() {
