@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -87,13 +87,22 @@ impl Pod {
     }
 
     /// Whether `address` answers a ping within `seconds`. Pings are sent all the while, as a VF has no
-    /// carrier for the first seconds.
+    /// carrier for the first moment, or for four seconds where its PF was reset while it was down.
     #[must_use]
     pub fn pings(&self, address: &str, seconds: u32) -> bool {
-        let deadline = seconds.to_string();
-        // With both a count and a deadline, ping ends at the first answer or at the deadline.
-        let arguments = ["-n", "-q", "-i", "0.2", "-c", "1", "-w", &deadline, address];
-        self.output("ping", &arguments).status.success()
+        let deadline = Instant::now() + Duration::from_secs(seconds.into());
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).as_secs() + 1;
+            // With a count and a deadline ping ends at the first answer, at the deadline, or when the kernel has
+            // looked for the address for some seconds in vain, which is too early.
+            let arguments = ["-n", "-q", "-i", "0.2", "-c", "1", "-w", &left.to_string(), address];
+            if self.output("ping", &arguments).status.success() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+        }
     }
 }
 

@@ -18,9 +18,9 @@ fn main() -> ExitCode {
     harness::main(
         traffic::cases()
             .into_iter()
-            .chain(user_space::cases())
             .chain(restored::cases())
             .chain(refused::cases())
+            .chain(user_space::cases())
             .chain(killed::cases()),
     )
 }
