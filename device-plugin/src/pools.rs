@@ -11,7 +11,7 @@ use linkspan_types::{IfName, VdpaType};
 use crate::inventory::{Device, Inventory};
 
 /// The devices advertised to the kubelet as one extended resource, as the configuration has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pool {
     pub(crate) name: PoolName,
     pub(crate) resource: Resource,

@@ -1,4 +1,4 @@
-//! Keeps one pool registered with the kubelet, for as long as the program runs.
+//! Keeps one pool registered with the kubelet, for as long as it is configured.
 //!
 //! The kubelet forgets a plugin when it restarts and when the `ListAndWatch` stream breaks, and
 //! never asks for it again. So what counts is whether a stream is open: while none is, the pool
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
+use crate::offers::Offered;
 use crate::server::{OPTIONS, PoolService, ServeError, Socket};
 
 /// How the kubelet is told of a pool.
@@ -80,8 +81,9 @@ impl Way {
 }
 
 impl Registrar {
-    /// Never returns: it ends by being dropped, which also removes the socket.
+    /// Runs until the pool has its last offer, or it is dropped; either removes the socket.
     pub(crate) async fn run(mut self) {
+        let mut offered = self.service.offered.clone();
         let mut streams = self.service.streams.subscribe();
         let mut due = Some(Instant::now());
         let mut pause = AFTER_FAILURE;
@@ -92,7 +94,7 @@ impl Registrar {
                         Ok(true) => Some(Instant::now() + AFTER_ACCEPTANCE),
                         Ok(false) => None,
                         Err(error) => {
-                            let name = &self.service.pool.name;
+                            let name = &self.service.name;
                             tracing::warn!("{name} is not registered: {:#}", anyhow::Error::new(error));
                             let again = Instant::now() + pause;
                             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -100,6 +102,7 @@ impl Registrar {
                         }
                     };
                 }
+                () = last_offer(&mut offered) => return,
                 Ok(()) = streams.changed() => {
                     let open = *streams.borrow_and_update() > 0;
                     due = (!open).then(|| Instant::now() + AFTER_A_STREAM);
@@ -125,7 +128,11 @@ impl Registrar {
             // A kubelet that starts removes everything in the directory, and us with it. While a
             // stream is open it is enough, and less disturbing, to be there again.
             Ok(DirectoryEvent::Gone(_)) => !self.is_in_place() && !self.serve_again(),
-            Ok(DirectoryEvent::Appeared(_) | DirectoryEvent::DirectoryGone) => false,
+            Ok(
+                DirectoryEvent::Appeared(_)
+                | DirectoryEvent::Written(_)
+                | DirectoryEvent::DirectoryGone,
+            ) => false,
             Ok(DirectoryEvent::Lost) | Err(_) => true,
         }
     }
@@ -144,7 +151,7 @@ impl Registrar {
     /// next step is the kubelet's: to make its socket, or to look at ours, which it does whenever
     /// it starts and again and again if it fails.
     async fn announce(&mut self) -> Result<bool, RegisterError> {
-        let name = self.service.pool.name.clone();
+        let name = self.service.name.clone();
         let kubelet = match &self.way {
             Way::KubeletSocket(directory) => directory.join(KUBELET_SOCKET),
             Way::PluginWatcher(_) => {
@@ -169,12 +176,11 @@ impl Registrar {
     fn serve(&mut self) -> Result<(), ServeError> {
         // The old socket must go before the new one takes its place.
         self.socket = None;
-        let path = self.way.directory().join(self.service.pool.name.socket());
+        let path = self.way.directory().join(self.service.name.socket());
         let mut services =
             Server::builder().add_service(DevicePluginServer::new(self.service.clone()));
         if let Way::PluginWatcher(_) = self.way {
-            let info =
-                PoolInfo { name: self.service.pool.name.to_string(), endpoint: path.clone() };
+            let info = PoolInfo { name: self.service.name.to_string(), endpoint: path.clone() };
             services = services.add_service(RegistrationServer::new(info));
         }
         self.socket = Some(Socket::serve(path, services)?);
@@ -191,8 +197,8 @@ impl Registrar {
         let channel = endpoint.connect().await.map_err(unreachable)?;
         let request = RegisterRequest {
             version: VERSION.to_owned(),
-            endpoint: self.service.pool.name.socket(),
-            resource_name: self.service.pool.name.to_string(),
+            endpoint: self.service.name.socket(),
+            resource_name: self.service.name.to_string(),
             options: Some(OPTIONS),
         };
         let answer = RegistrationClient::new(channel).register(request).await;
@@ -233,6 +239,11 @@ impl Registration for PoolInfo {
         }
         Ok(Response::new(RegistrationStatusResponse {}))
     }
+}
+
+/// Waits until a pool is no longer configured.
+async fn last_offer(offered: &mut Offered) {
+    while offered.changed().await.is_ok() {}
 }
 
 /// Waits until a moment, or for ever.

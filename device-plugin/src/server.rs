@@ -24,16 +24,17 @@ use tonic::transport::server::Router;
 use tonic::{Request, Response, Status};
 
 use crate::authority::Localhost;
-use crate::pools::{Health, Member, Pool};
+use crate::offers::{Offer, Offered};
+use crate::pools::{Health, Member, Pool, PoolName};
 use crate::prepare::{self, Host};
 
 /// Answers the kubelet for one pool.
 #[derive(Clone)]
 pub(crate) struct PoolService {
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) name: PoolName,
     pub(crate) host: Arc<Host>,
-    /// The pool's devices now.
-    pub(crate) devices: watch::Receiver<Vec<Member>>,
+    /// The pool as it is configured now, and its devices.
+    pub(crate) offered: Offered,
     /// How many `ListAndWatch` streams are open.
     pub(crate) streams: watch::Sender<usize>,
 }
@@ -55,12 +56,11 @@ impl DevicePlugin for PoolService {
         _: Request<Empty>,
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
         let open = OpenStream::new(self.streams.clone());
-        let pool = Arc::clone(&self.pool);
-        let lists = WatchStream::new(self.devices.clone()).map(move |members| {
+        let lists = WatchStream::new(self.offered.clone()).map(move |offer| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
             let _ = &open;
-            let devices = members.iter().map(|member| device(&pool, member)).collect();
-            Ok(ListAndWatchResponse { devices })
+            let devices = offer.members.iter().map(|member| device(&offer.pool, member));
+            Ok(ListAndWatchResponse { devices: devices.collect() })
         });
         Ok(Response::new(Box::pin(lists)))
     }
@@ -99,33 +99,34 @@ impl PoolService {
         &self,
         request: &ContainerAllocateRequest,
     ) -> Result<ContainerAllocateResponse, Status> {
+        let offer = Arc::clone(&self.offered.borrow());
+        let ids = request.devices_ids.iter();
         let addresses: Vec<PciAddress> =
-            request.devices_ids.iter().map(|id| self.device_of(id)).collect::<Result<_, _>>()?;
-        let prepared = prepare::prepare(&self.pool, &addresses, &self.host).map_err(|error| {
+            ids.map(|id| device_of(&offer, id)).collect::<Result<_, _>>()?;
+        let prepared = prepare::prepare(&offer.pool, &addresses, &self.host).map_err(|error| {
             let error = anyhow::Error::new(error);
-            tracing::warn!("{}: refused to allocate: {error:#}", self.pool.name);
+            tracing::warn!("{}: refused to allocate: {error:#}", self.name);
             Status::failed_precondition(format!("{error:#}"))
         })?;
-        tracing::info!("{}: allocated {}", self.pool.name, request.devices_ids.join(", "));
+        tracing::info!("{}: allocated {}", self.name, request.devices_ids.join(", "));
         Ok(prepared)
     }
+}
 
-    fn device_of(&self, id: &str) -> Result<PciAddress, Status> {
-        let address = id.parse().ok();
-        let devices = self.devices.borrow();
-        let known =
-            address.filter(|a| devices.iter().any(|member| member.device.id.pci() == Some(*a)));
-        known.ok_or_else(|| {
-            // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
-            let id: String = id.chars().take(64).collect();
-            let name = &self.pool.name;
-            Status::not_found(format!(
-                "{id:?} is not one of the {} devices of {name}: it may have been removed; \
-                 delete the pod, so that it gets another",
-                devices.len()
-            ))
-        })
-    }
+fn device_of(offer: &Offer, id: &str) -> Result<PciAddress, Status> {
+    let members = &offer.members;
+    let address = id.parse().ok();
+    let known = address.filter(|a| members.iter().any(|member| member.device.id.pci() == Some(*a)));
+    known.ok_or_else(|| {
+        // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
+        let id: String = id.chars().take(64).collect();
+        let name = &offer.pool.name;
+        Status::not_found(format!(
+            "{id:?} is not one of the {} devices of {name}: it may have been removed; \
+             delete the pod, so that it gets another",
+            members.len()
+        ))
+    })
 }
 
 fn device(pool: &Pool, member: &Member) -> Device {

@@ -1,55 +1,97 @@
-//! What makes the program look again: uevents of devices, SIGHUP, and names in the kubelet's
-//! directory.
+//! What makes the program look again: uevents of devices, the network's announcements, the
+//! configuration's file, SIGHUP, and names in the kubelet's directory.
 
 use std::io;
 use std::time::Duration;
 
 use linkspan_linux::inotify::{DirectoryEvent, DirectoryWatch};
+use linkspan_linux::network_events::NetworkEvents;
 use linkspan_linux::uevent::{Uevent, Uevents};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout_at};
 
-/// Making 64 VFs causes some hundreds of events: one look at the node, after the last of them, is enough.
-const QUIET: Duration = Duration::from_millis(100);
-/// Events that never end may not keep a new VF waiting.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+use crate::configuration::FileWatch;
 
-/// Tells when the node's devices may have changed.
+/// Making 64 VFs causes some hundreds of events, one after the other: one look at the node, after
+/// the last of them, is enough.
+const QUIET: Duration = Duration::from_millis(20);
+/// What has changed is told within 200 ms, also while more goes on, and looking takes time too.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// What may have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) configuration: bool,
+    /// Somebody has sent SIGHUP: everything may have.
+    pub(crate) asked: bool,
+}
+
+/// Tells when the node's devices or the configuration may have changed.
 pub(crate) struct NodeWatch {
     uevents: Uevents,
+    network: NetworkEvents,
+    configuration: FileWatch,
     hangup: Signal,
 }
 
 impl NodeWatch {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { uevents: Uevents::open()?, hangup: signal(SignalKind::hangup())? })
+    pub(crate) fn new(configuration: FileWatch) -> io::Result<Self> {
+        Ok(Self {
+            uevents: Uevents::open()?,
+            network: NetworkEvents::subscribe()?,
+            configuration,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Returns when something may have changed since the last call, and it is quiet again.
-    pub(crate) async fn changed(&mut self) -> io::Result<()> {
-        self.one().await?;
-        let latest = Instant::now() + LONGEST_WAIT;
-        loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            match timeout_at(quiet, self.one()).await {
-                Ok(event) => event?,
-                Err(_) => return Ok(()),
-            }
-        }
+    /// Returns when something may have changed since the last call and it is quiet again, or when
+    /// it is `due` anyway.
+    pub(crate) async fn changed(&mut self, due: Option<Instant>) -> io::Result<Changes> {
+        gather(due, async || self.one().await).await
     }
 
-    async fn one(&mut self) -> io::Result<()> {
+    /// Waits for one event. May be dropped while it waits.
+    async fn one(&mut self) -> io::Result<Changes> {
         loop {
             tokio::select! {
                 event = self.uevents.next() => {
                     if concerns_us(&event?) {
-                        return Ok(());
+                        return Ok(Changes::default());
                     }
                 }
-                Some(()) = self.hangup.recv() => return Ok(()),
+                changed = self.network.changed() => return changed.map(|()| Changes::default()),
+                changed = self.configuration.changed() => {
+                    return changed.map(|()| Changes { configuration: true, asked: false });
+                }
+                Some(()) = self.hangup.recv() => {
+                    self.configuration.renew();
+                    return Ok(Changes { configuration: true, asked: true });
+                }
             }
         }
+    }
+}
+
+/// Makes one of all the changes that come close behind each other.
+async fn gather(
+    due: Option<Instant>,
+    mut next: impl AsyncFnMut() -> io::Result<Changes>,
+) -> io::Result<Changes> {
+    let mut all = match due {
+        Some(due) => match timeout_at(due, next()).await {
+            Ok(first) => first?,
+            Err(_) => return Ok(Changes::default()),
+        },
+        None => next().await?,
+    };
+    let latest = Instant::now() + LONGEST_WAIT;
+    loop {
+        let quiet = (Instant::now() + QUIET).min(latest);
+        let Ok(more) = timeout_at(quiet, next()).await else { return Ok(all) };
+        let more = more?;
+        all.configuration |= more.configuration;
+        all.asked |= more.asked;
     }
 }
 
@@ -83,7 +125,70 @@ pub(crate) async fn pass_on(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    const NODE: Changes = Changes { configuration: false, asked: false };
+    const CONFIGURATION: Changes = Changes { configuration: true, asked: false };
+
+    /// How long after the start each of the looks happens that these events cause, where each
+    /// event comes so many milliseconds after the one before.
+    async fn looks(events: impl IntoIterator<Item = (u64, Changes)>) -> Vec<(u128, Changes)> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let events: Vec<_> = events.into_iter().collect();
+        tokio::spawn(async move {
+            for (pause, changes) in events {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                sender.send(changes).unwrap();
+            }
+        });
+        let start = Instant::now();
+        let mut looks = Vec::new();
+        let closed = || io::Error::other("no more events");
+        let mut next = async || receiver.recv().await.ok_or_else(closed);
+        // The end of the events ends the last look's wait with an error.
+        while let Ok(changes) = gather(None, &mut next).await {
+            looks.push((start.elapsed().as_millis(), changes));
+        }
+        looks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_look_and_a_steady_stream_is_few() {
+        let last = (1000, NODE);
+        let table = [
+            ("a single event", vec![(0, NODE), last], vec![20]),
+            ("512 at once", [vec![(0, NODE); 512], vec![last]].concat(), vec![20]),
+            ("two apart", vec![(0, NODE), (30, NODE), last], vec![20, 50]),
+            (
+                "100, one every 7 ms",
+                [vec![(7, NODE); 100], vec![last]].concat(),
+                vec![107, 212, 317, 422, 527, 632, 720],
+            ),
+        ];
+        for (what, events, expected) in table {
+            let found: Vec<u128> = looks(events).await.into_iter().map(|(at, _)| at).collect();
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_changed_is_not_lost_in_a_burst() {
+        let events = [(0, NODE), (5, CONFIGURATION), (5, NODE), (1000, NODE)];
+        assert_eq!(looks(events).await, [(30, CONFIGURATION)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_does_not_wait_for_an_event() {
+        let start = Instant::now();
+        let due = Some(start + Duration::from_secs(5));
+        let never = async || std::future::pending().await;
+        assert_eq!(gather(due, never).await.unwrap(), NODE);
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
 
     #[test]
     fn veths_do_not_concern_us_but_pfs_do() {

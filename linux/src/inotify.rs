@@ -1,4 +1,5 @@
-//! Names that appear in a directory and go: how a socket that another program makes anew is noticed.
+//! What happens to the entries of a directory: how a socket that another program makes anew, and a
+//! file that somebody edits, is noticed.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,6 +11,8 @@ use std::path::Path;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use crate::readable::readable;
 
 /// A directory whose entries are watched.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub enum DirectoryEvent {
     Appeared(OsString),
     /// An entry was removed or moved away.
     Gone(OsString),
+    /// A file that was open for writing was closed.
+    Written(OsString),
     /// More happened than the kernel could keep: look at the directory itself.
     Lost,
     /// The directory itself is no longer there, and will never be heard of again.
@@ -32,20 +37,18 @@ pub enum DirectoryEvent {
 
 impl DirectoryWatch {
     /// Watches a directory from now on. To be called in a tokio runtime.
-    #[expect(unsafe_code, reason = "tokio has no safe constructor for an owned descriptor")]
     pub fn new(directory: &Path) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let what = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
+            | WatchFlags::CLOSE_WRITE
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         inotify::add_watch(&inotify, directory, what)?;
-        // SAFETY: an `OwnedFd` keeps its descriptor open until it is dropped, and never changes it.
-        let inotify = unsafe { AsyncFd::register_with_interest(inotify, Interest::READABLE) }?;
-        Ok(Self { inotify })
+        Ok(Self { inotify: readable(inotify)? })
     }
 
     /// Waits until something has happened since the last call, and returns all of it.
@@ -68,6 +71,7 @@ fn read(inotify: &OwnedFd) -> io::Result<Vec<DirectoryEvent>> {
             Some(name) if has(ReadFlags::CREATE | ReadFlags::MOVED_TO) => {
                 DirectoryEvent::Appeared(name)
             }
+            Some(name) if has(ReadFlags::CLOSE_WRITE) => DirectoryEvent::Written(name),
             Some(name) => DirectoryEvent::Gone(name),
         });
         if reader.is_buffer_empty() {
@@ -93,6 +97,7 @@ mod tests {
         fs::rename(&socket, directory.path().join("old")).unwrap();
         let expected = [
             DirectoryEvent::Appeared("kubelet.sock".into()),
+            DirectoryEvent::Written("kubelet.sock".into()),
             DirectoryEvent::Gone("kubelet.sock".into()),
             DirectoryEvent::Appeared("old".into()),
         ];

@@ -12,6 +12,7 @@ mod link_events;
 mod netlink;
 mod netns;
 mod random;
+mod readable;
 mod route;
 pub mod sysctl;
 mod vf;
@@ -29,5 +30,6 @@ pub use route::Route;
 pub use vf::{SetVfError, VfChange, VfSettings};
 
 pub mod inotify;
+pub mod network_events;
 pub mod pci;
 pub mod uevent;

@@ -8,6 +8,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_KOBJECT_UEVENT};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::readable::{is_overflow, readable};
+
 /// The multicast group of the kernel's own events; udev sends what it made of them to group 2.
 const KERNEL_GROUP: u32 = 1;
 
@@ -39,14 +41,11 @@ pub enum Uevent {
 impl Uevents {
     /// Listens from now on, to the interfaces of this network namespace and to all other devices.
     /// To be called in a tokio runtime.
-    #[expect(unsafe_code, reason = "tokio has no safe constructor for an owned descriptor")]
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_KOBJECT_UEVENT)?;
         socket.set_non_blocking(true)?;
         socket.bind(&SocketAddr::new(0, KERNEL_GROUP))?;
-        // SAFETY: a `Socket` keeps its descriptor open until it is dropped, and never changes it.
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
-        Ok(Self { socket })
+        Ok(Self { socket: readable(socket)? })
     }
 
     /// Waits for the next event.
@@ -61,10 +60,9 @@ impl Uevents {
 
 /// Receives one message; nothing where it isn't an event, or not the kernel's.
 fn receive(socket: &Socket) -> io::Result<Option<Uevent>> {
-    const ENOBUFS: i32 = 105;
     let mut message = Vec::with_capacity(MAX_MESSAGE);
     match socket.recv_from(&mut message, 0) {
-        Err(error) if error.raw_os_error() == Some(ENOBUFS) => Ok(Some(Uevent::Lost)),
+        Err(error) if is_overflow(&error) => Ok(Some(Uevent::Lost)),
         Err(error) => Err(error),
         // Any process of root can send to the group; only the kernel's port is 0.
         Ok((_, sender)) if sender.port_number() != 0 => Ok(None),

@@ -3,6 +3,7 @@
 
 mod configured;
 mod offered;
+mod reconfigured;
 mod registered;
 
 use std::fs;
@@ -45,9 +46,7 @@ impl Node {
         }
         let kubelet = Kubelet::start(&directory.path().join("kubelet"));
         let config = directory.path().join("config.json");
-        let mut list = json!({});
-        list["resourceList"] = resources;
-        fs::write(&config, list.to_string()).unwrap();
+        fs::write(&config, listed(resources)).unwrap();
         let dev = directory.path().join("dev");
         fs::create_dir_all(dev.join("vfio")).unwrap();
         let mut all = vec![
@@ -78,6 +77,17 @@ impl Node {
         });
     }
 
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("config.json")
+    }
+
+    /// Puts another configuration in the place of the one that there is.
+    fn configure(&self, resources: Value) {
+        let new = self.directory.path().join("config.new");
+        fs::write(&new, listed(resources)).unwrap();
+        fs::rename(new, self.config()).unwrap();
+    }
+
     fn make_node(&self, path: &str) {
         fs::write(self.directory.path().join("dev").join(path), "").unwrap();
     }
@@ -85,6 +95,13 @@ impl Node {
     fn socket(&self, directory: &str, name: &str) -> PathBuf {
         self.kubelet.directory().join(directory).join(name)
     }
+}
+
+/// The text of a configuration with these resources.
+fn listed(resources: Value) -> String {
+    let mut list = json!({});
+    list["resourceList"] = resources;
+    list.to_string()
 }
 
 fn fast() -> Value {
