@@ -34,9 +34,10 @@ fn a_bad_configuration_is_refused_in_plain_words() {
              expected a PF's address, alone or with rising ranges of VFs: \"0000:3b:00.0#0,2-7\"\n",
         ),
         (
-            r#"{"resourceList": [{"resourceName": "a", "selectors": {"IsRdma": true}}]}"#,
-            "config.json can't be used: `resourceList[0].selectors.IsRdma` is true, expected no such key yet\n\
-             Leave this resource to the peer: without this key it would select too much.\n",
+            r#"{"resourceList": [{"resourceName": "a", "selectors": {"rdma": true}}]}"#,
+            "config.json can't be used: `resourceList[0].selectors.rdma` is true, expected no such key\n\
+             The keys known here are vendors, devices, drivers, pciAddresses, acpiIndexes, pfNames, \
+             rootDevices, linkTypes, ddpProfiles, pKeys, isRdma, vdpaType, needVhostNet.\n",
         ),
         (
             r#"{"resourceList": [{"resourceName": "a", "selectors": {}},
