@@ -47,6 +47,7 @@ impl Lan {
         );
         host.run("ip", &["link", "set", PARENT, "up"]);
         neighbour.run("ip", &["link", "set", FAR, "up"]);
+        host.wait_for_carrier(PARENT);
         let lan = Self { host, neighbour, name: test.to_owned() };
         for record in lan.records() {
             fs::remove_file(Path::new(RECORDS).join(record)).unwrap();

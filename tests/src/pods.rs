@@ -64,11 +64,12 @@ impl Pod {
         run("ip", &["netns", "delete", &self.name]);
     }
 
-    /// Waits for an interface's carrier, which a VF has only some seconds after it was set up.
+    /// Waits for an interface's carrier, which a VF has only some seconds after it was set up, and until the
+    /// kernel has done what it does when one comes: that may be later than the flag.
     pub fn wait_for_carrier(&self, interface: &str) {
         let what = format!("carrier of {interface} in {}", self.name);
         wait::until(&what, Duration::from_secs(30), || {
-            self.run("ip", &["link", "show", interface]).contains("LOWER_UP").then_some(())
+            self.run("ip", &["link", "show", interface]).contains("state UP").then_some(())
         });
     }
 
