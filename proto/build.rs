@@ -1,8 +1,9 @@
 //! Compiles the .proto files, without protoc and without the network.
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "kubelet/deviceplugin_v1beta1.proto",
     "kubelet/pluginregistration_v1.proto",
+    "kubelet/podresources_v1.proto",
     "linkspan/devices_v1.proto",
 ];
 

@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use linkspan_config::ResourceName;
-use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest};
+use linkspan_proto::devices::question::About;
+use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest, Question};
 use linkspan_proto::framing::{self, FrameError};
 
 use crate::spec::{CniArgs, CniError, Code};
@@ -89,7 +90,7 @@ pub fn device_of(
     let request = request_of(args, resource)?;
     let pod = format!("{}/{}", request.pod_namespace, request.pod_name);
     let resource = resource.clone();
-    let reply = ask(socket, &request)?;
+    let reply = ask(socket, request)?;
     if !reply.error.is_empty() {
         return Err(DeviceError::Unknowing(reply.error));
     }
@@ -124,7 +125,7 @@ fn request_of(args: &CniArgs, resource: &ResourceName) -> Result<HeldDevicesRequ
     Err(DeviceError::NoPod { missing, resource: resource.clone() })
 }
 
-fn ask(socket: &Path, request: &HeldDevicesRequest) -> Result<HeldDevicesReply, DeviceError> {
+fn ask(socket: &Path, request: HeldDevicesRequest) -> Result<HeldDevicesReply, DeviceError> {
     let not_listening = |source| DeviceError::NotListening { socket: socket.to_owned(), source };
     let found = fs::symlink_metadata(socket).map_err(not_listening)?;
     // This program runs as root. The folder is root's alone, so that nobody can put another socket there now.
@@ -133,7 +134,8 @@ fn ask(socket: &Path, request: &HeldDevicesRequest) -> Result<HeldDevicesReply, 
         return Err(DeviceError::Untrusted(socket.to_owned()));
     }
     let mut stream = UnixStream::connect(socket).map_err(not_listening)?;
-    framing::ask(&mut stream, request)
+    let question = Question { about: Some(About::HeldDevices(request)) };
+    framing::ask(&mut stream, &question)
         .map_err(|source| DeviceError::NoAnswer { socket: socket.to_owned(), source })
 }
 

@@ -26,8 +26,9 @@ fn ask_one(
     std::thread::scope(|scope| {
         let asked = scope.spawn(move || {
             let mut stream = listener.accept().unwrap().0;
-            let asked = framing::read(&mut stream).unwrap();
+            let question: Question = framing::read(&mut stream).unwrap();
             framing::write(&mut stream, reply).unwrap();
+            let Some(About::HeldDevices(asked)) = question.about else { panic!("{question:?}") };
             asked
         });
         let device = device_at(&socket, POD, is_held);

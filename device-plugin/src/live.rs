@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::configuration::Configuration;
-use crate::offers::Offers;
+use crate::offers::{Offered, Offers};
 use crate::pools::Pool;
 use crate::prepare::Host;
 use crate::register::{Registrar, Way};
@@ -25,6 +25,13 @@ pub(crate) struct Live {
     directory: broadcast::Sender<DirectoryEvent>,
     /// One for each pool.
     tasks: JoinSet<()>,
+    served: watch::Sender<Vec<Served>>,
+}
+
+/// A pool that is served, for those who tell of all pools.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) offered: Offered,
 }
 
 impl Live {
@@ -36,7 +43,8 @@ impl Live {
         directory: broadcast::Sender<DirectoryEvent>,
     ) -> Self {
         let offers = Offers::new(host.sysfs.clone());
-        Self { configuration, offers, host: Arc::new(host), way, directory, tasks: JoinSet::new() }
+        let (host, served) = (Arc::new(host), watch::Sender::default());
+        Self { configuration, offers, host, way, directory, tasks: JoinSet::new(), served }
     }
 
     /// Looks again whenever something may have changed; returns only an error.
@@ -54,7 +62,13 @@ impl Live {
     /// Puts a configuration into force: serves the pools that are new. Those that are gone end by
     /// themselves.
     pub(crate) fn configure(&mut self, pools: Vec<Pool>) {
-        for offered in self.offers.configure(pools) {
+        let added = self.offers.configure(pools);
+        self.served.send_modify(|served| {
+            // An offer ends with its pool.
+            served.retain(|pool| pool.offered.has_changed().is_ok());
+            served.extend(added.iter().map(|offered| Served { offered: offered.clone() }));
+        });
+        for offered in added {
             let name = offered.borrow().pool.name.clone();
             let host = Arc::clone(&self.host);
             let service = PoolService { name, host, offered, streams: watch::Sender::new(0) };
@@ -62,6 +76,11 @@ impl Live {
             self.tasks.spawn(Registrar { service, way, directory, socket: None }.run());
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// The pools that are served, now and later.
+    pub(crate) fn served(&self) -> watch::Receiver<Vec<Served>> {
+        self.served.subscribe()
     }
 
     /// Ends all pools, each of which removes its socket.

@@ -2,6 +2,8 @@
 
 mod authority;
 mod configuration;
+mod devices;
+mod holders;
 mod inventory;
 mod live;
 mod offers;
@@ -10,9 +12,11 @@ mod pools;
 mod prepare;
 mod register;
 mod server;
+mod socket;
 mod watch;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use linkspan_linux::inotify::DirectoryWatch;
@@ -21,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 
 use configuration::{Configuration, ConfigurationError, FileWatch};
+use devices::Devices;
+use holders::PodResources;
 use live::Live;
 use options::{Options, Request};
 use prepare::Host;
@@ -81,6 +87,14 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let mut live = Live::new(configuration, host, way.clone(), events.clone());
     live.configure(pools);
 
+    let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
+    let devices = Devices { pools: live.served(), pod_resources };
+    let socket = options.devices_socket.clone();
+    let devices = tokio::spawn(async move {
+        let error = devices.serve(socket).await;
+        tracing::error!("nobody can ask what a pod holds: {:#}", anyhow::Error::new(error));
+    });
+
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -92,5 +106,8 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         }
     };
     live.shut_down().await;
+    devices.abort();
+    // Its socket goes with it.
+    let _ = devices.await;
     outcome
 }

@@ -15,6 +15,7 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
                           and not through device-plugins/kubelet.sock
   --use-cdi               not done yet: refused
   --kubelet-dir PATH      the kubelet's directory [/var/lib/kubelet]
+  --devices-socket PATH   where the CNI plugin asks what a pod holds [/run/linkspan/devices.sock]
   --sysfs-root PATH       another sysfs than /sys, for tests
   --dev-root PATH         where the host's device nodes are seen [/dev]
   --help, --version
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) resource_prefix: ResourcePrefix,
     pub(crate) plugin_watcher: bool,
     pub(crate) kubelet_dir: PathBuf,
+    pub(crate) devices_socket: PathBuf,
     pub(crate) sysfs_root: PathBuf,
     pub(crate) dev_root: PathBuf,
 }
@@ -69,6 +71,7 @@ impl Request {
             resource_prefix: prefix("linkspan.dev")?,
             plugin_watcher: false,
             kubelet_dir: "/var/lib/kubelet".into(),
+            devices_socket: linkspan_proto::devices::SOCKET.into(),
             sysfs_root: "/sys".into(),
             dev_root: "/dev".into(),
         };
@@ -91,7 +94,8 @@ impl Request {
                         return Err(OptionsError::Cdi);
                     }
                 }
-                "config-file" | "resource-prefix" | "kubelet-dir" | "sysfs-root" | "dev-root" => {
+                "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
+                | "sysfs-root" | "dev-root" => {
                     let value = inline.or_else(|| arguments.next());
                     let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
                     options.set(flag, &value)?;
@@ -109,6 +113,7 @@ impl Options {
             "resource-prefix" => self.resource_prefix = prefix(value)?,
             "config-file" => self.config_file = value.into(),
             "kubelet-dir" => self.kubelet_dir = value.into(),
+            "devices-socket" => self.devices_socket = value.into(),
             "sysfs-root" => self.sysfs_root = value.into(),
             _ => self.dev_root = value.into(),
         }

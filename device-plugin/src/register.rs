@@ -21,7 +21,8 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use crate::offers::Offered;
-use crate::server::{OPTIONS, PoolService, ServeError, Socket};
+use crate::server::{OPTIONS, PoolService, Socket};
+use crate::socket::ServeError;
 
 /// How the kubelet is told of a pool.
 #[derive(Clone, Debug)]

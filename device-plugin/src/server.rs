@@ -1,8 +1,6 @@
 //! The gRPC service of one pool, on a socket that only root can reach.
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,8 +12,6 @@ use linkspan_proto::deviceplugin::{
     TopologyInfo, UNHEALTHY,
 };
 use linkspan_types::PciAddress;
-use rustix::fs::Mode;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
@@ -27,6 +23,7 @@ use crate::authority::Localhost;
 use crate::offers::{Offer, Offered};
 use crate::pools::{Health, Member, Pool, PoolName};
 use crate::prepare::{self, Host};
+use crate::socket::{ServeError, SocketFile};
 
 /// Answers the kubelet for one pool.
 #[derive(Clone)]
@@ -159,36 +156,15 @@ impl Drop for OpenStream {
 /// A socket that is being served. Dropping it removes it; connections that are open stay so until
 /// the kubelet closes them.
 pub(crate) struct Socket {
-    path: PathBuf,
-    /// Device and inode: another program's socket may stand at our path later.
-    identity: (u64, u64),
+    file: SocketFile,
     server: JoinHandle<()>,
 }
 
-/// A socket can't be served.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {}", path.display())]
-pub(crate) struct ServeError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 impl Socket {
-    /// Serves on a new socket in the place of whatever an earlier run has left there.
+    /// Serves on a new socket.
     pub(crate) fn serve(path: PathBuf, services: Router) -> Result<Self, ServeError> {
-        let bind = || {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = bind_for_root(&path)?;
-            Ok((listener, identity(&path)?))
-        };
-        let (listener, identity) = match bind() {
-            Ok(bound) => bound,
-            Err(source) => return Err(ServeError { path, source }),
-        };
-        let shown = path.clone();
+        let (file, listener) = SocketFile::listen(path)?;
+        let shown = file.path().to_owned();
         let server = tokio::spawn(async move {
             let connections =
                 UnixListenerStream::new(listener).map(|connection| connection.map(Localhost::new));
@@ -196,34 +172,17 @@ impl Socket {
                 tracing::error!("{}: {:#}", shown.display(), anyhow::Error::new(error));
             }
         });
-        Ok(Self { path, identity, server })
+        Ok(Self { file, server })
     }
 
     /// Whether the kubelet can still find the socket, and is not served by another in its place.
     pub(crate) fn is_in_place(&self) -> bool {
-        !self.server.is_finished() && identity(&self.path).is_ok_and(|now| now == self.identity)
+        !self.server.is_finished() && self.file.is_in_place()
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         self.server.abort();
-        if identity(&self.path).is_ok_and(|now| now == self.identity)
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!("cannot remove {}: {error}", self.path.display());
-        }
     }
-}
-
-/// Binds with mode 0600 from the first moment, which a later chmod could not give.
-fn bind_for_root(path: &Path) -> io::Result<UnixListener> {
-    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    listener
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
 }

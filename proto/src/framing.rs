@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use prost::Message;
 
-/// How many bytes a message may have.
-pub const LIMIT: usize = 64 * 1024;
+/// How many bytes a message may have: an inventory of thousands of devices has some hundred thousand.
+pub const LIMIT: usize = 1024 * 1024;
 
 /// How long one read or write may take on a socket that [`ask`] uses.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,10 +44,23 @@ pub fn ask<A: Message + Default>(
 
 /// Writes one message.
 pub fn write(stream: &mut impl Write, message: &impl Message) -> Result<(), FrameError> {
+    Ok(stream.write_all(&encode(message)?)?)
+}
+
+/// The bytes of one message, for who writes them in another way.
+pub fn encode(message: &impl Message) -> Result<Vec<u8>, FrameError> {
     if message.encoded_len() > LIMIT {
         return Err(FrameError::TooLong);
     }
-    Ok(stream.write_all(&message.encode_length_delimited_to_vec())?)
+    Ok(message.encode_length_delimited_to_vec())
+}
+
+/// The message of which these bytes have come; none where more have to come.
+pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<Option<M>, FrameError> {
+    match read(&mut &*bytes) {
+        Err(FrameError::Closed) => Ok(None),
+        message => message.map(Some),
+    }
 }
 
 /// Reads one message.
@@ -119,9 +132,12 @@ mod tests {
     #[test]
     fn a_message_of_any_allowed_length_comes_as_it_went() {
         for length in [0, 1, 123, 124, 125, 200, 16_380, 16_381, 16_382, LIMIT - 4] {
-            let message = reply(length);
-            let read: HeldDevicesReply = read(&mut framed(&message).as_slice()).unwrap();
+            let (message, framed) = (reply(length), framed(&reply(length)));
+            let read: HeldDevicesReply = read(&mut framed.as_slice()).unwrap();
             assert_eq!(read, message, "{length}");
+            assert_eq!(decode(&framed).unwrap(), Some(message), "{length}");
+            let (_, most) = framed.split_last().unwrap();
+            assert_eq!(decode::<HeldDevicesReply>(most).unwrap(), None, "{length}");
         }
     }
 

@@ -52,3 +52,20 @@ pub mod pluginregistration {
     /// The type of a device plugin.
     pub const DEVICE_PLUGIN: &str = "DevicePlugin";
 }
+
+/// The kubelet's API for which pod was given which devices.
+#[cfg(feature = "grpc")]
+#[allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the .proto file documents it"
+)]
+pub mod podresources {
+    tonic::include_proto!("v1");
+
+    /// Where it is served, below the kubelet's directory.
+    pub const SOCKET: &str = "pod-resources/kubelet.sock";
+    /// How many bytes a message of it may have: as much as the kubelet itself allows.
+    pub const LIMIT: usize = 16 * 1024 * 1024;
+}

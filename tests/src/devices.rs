@@ -6,7 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest, SOCKET};
+use linkspan_proto::devices::question::About;
+use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest, Question, SOCKET};
 use linkspan_proto::framing;
 
 /// Answers as long as it lives.
@@ -32,7 +33,8 @@ impl Devices {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 // One that connects and says nothing wants the end.
-                let Ok(request) = framing::read(&mut stream) else { return };
+                let Ok(question) = framing::read::<Question>(&mut stream) else { return };
+                let Some(About::HeldDevices(request)) = question.about else { panic!() };
                 framing::write(&mut stream, &answer(request)).unwrap();
             }
         });

@@ -18,6 +18,7 @@
 //! ```
 
 mod calls;
+mod pods;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -36,11 +37,13 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use calls::Plugins;
+use pods::Pods;
 
 /// A kubelet whose directory is in a test's own.
 pub struct Kubelet {
     directory: PathBuf,
     state: watch::Sender<State>,
+    pods: Pods,
     /// Nothing while it is stopped. Dropping it ends every task and closes every connection.
     running: Option<Running>,
 }
@@ -104,6 +107,7 @@ impl Kubelet {
         let mut kubelet = Self {
             directory: directory.to_owned(),
             state: watch::Sender::default(),
+            pods: Pods::default(),
             running: None,
         };
         for directory in [kubelet.device_plugins(), kubelet.plugins_registry()] {
@@ -159,6 +163,7 @@ impl Kubelet {
         let _inside = runtime.enter();
         let listener = UnixListener::bind(self.device_plugins().join("kubelet.sock")).unwrap();
         runtime.spawn(calls::serve(listener, Arc::clone(&plugins)));
+        runtime.spawn(self.pods.listen(&self.directory));
         let watch = linkspan_linux::inotify::DirectoryWatch::new(&self.plugins_registry()).unwrap();
         runtime.spawn(registry::watch(watch, self.plugins_registry(), Arc::clone(&plugins)));
         self.running = Some(Running { runtime, plugins });
@@ -207,6 +212,30 @@ impl Kubelet {
         let answer = self.call(plugin.allocate(AllocateRequest { container_requests }))?;
         let mut containers = answer.container_responses.into_iter();
         containers.next().ok_or_else(|| Status::internal("no answer for the container"))
+    }
+
+    /// Gives devices to one container of a pod, which holds them from now on.
+    pub fn run_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource: &str,
+        ids: &[&str],
+    ) -> Result<ContainerAllocateResponse, Status> {
+        let given = self.allocate(resource, ids)?;
+        self.pods.give(namespace, name, resource, ids);
+        Ok(given)
+    }
+
+    /// Takes all devices of a pod back.
+    pub fn end_pod(&self, namespace: &str, name: &str) {
+        self.pods.end(namespace, name);
+    }
+
+    /// How often it was asked which pod holds what.
+    #[must_use]
+    pub fn asked_for_pods(&self) -> u32 {
+        self.pods.asked()
     }
 
     /// Asks which `size` of the available devices a pod had best get; none where it's all the same.

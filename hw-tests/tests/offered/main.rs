@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changes;
+mod held;
 mod selected;
 mod user_space;
 
@@ -19,7 +20,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn main() -> ExitCode {
-    harness::main(selected::cases().into_iter().chain(user_space::cases()).chain(changes::cases()))
+    harness::main(
+        selected::cases()
+            .into_iter()
+            .chain(user_space::cases())
+            .chain(changes::cases())
+            .chain(held::cases()),
+    )
 }
 
 /// Far more than it takes to make or remove a VF on an emulated CPU.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configured;
+mod held;
 mod offered;
 mod reconfigured;
 mod registered;
@@ -49,7 +50,10 @@ impl Node {
         fs::write(&config, listed(resources)).unwrap();
         let dev = directory.path().join("dev");
         fs::create_dir_all(dev.join("vfio")).unwrap();
+        let devices = directory.path().join("devices.sock");
         let mut all = vec![
+            "--devices-socket",
+            devices.to_str().unwrap(),
             "--sysfs-root",
             tree.root().to_str().unwrap(),
             "--dev-root",
