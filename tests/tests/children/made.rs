@@ -1,8 +1,11 @@
 //! What a macvlan network asks for is what the pod has, and nothing of it stays behind.
 
+use std::time::Duration;
+
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{Lan, PARENT, address_of, host_local, reservations};
+use linkspan_tests::wait;
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
@@ -223,6 +226,9 @@ fn a_del_needs_neither_namespace_nor_parent_nor_record() {
     network.del(&pod, "net1");
     assert_eq!(reservations(&data, "gone"), [""; 0], "the address is free without the namespace");
     assert_eq!(lan.records(), [""; 0]);
+    // The kernel removes what was in a dead namespace in its own time.
+    let as_before = || (lan.shown() == before).then_some(());
+    wait::until("the parent as it was", Duration::from_secs(30), as_before);
 
     // As another program would have made it, whose place we took.
     let pod = lan.pod("pod");
