@@ -50,7 +50,7 @@ impl Live {
     /// Looks again whenever something may have changed; returns only an error.
     pub(crate) async fn keep_looking(&mut self, mut node: NodeWatch) -> io::Result<()> {
         loop {
-            let changes = node.changed(None).await?;
+            let changes = node.changed(self.offers.due()).await?;
             let pools = changes.configuration.then(|| self.configuration.read_again(changes.asked));
             match pools.flatten() {
                 Some(pools) => self.configure(pools),

@@ -3,6 +3,7 @@
 mod authority;
 mod configuration;
 mod devices;
+mod health;
 mod holders;
 mod inventory;
 mod live;

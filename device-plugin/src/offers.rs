@@ -1,12 +1,15 @@
 //! What each pool offers to the kubelet now: looked up on the node, and passed to the pools' streams.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use linkspan_linux::pci::Sysfs;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::health::Damper;
 use crate::inventory::Inventory;
-use crate::pools::{self, Member, Pool};
+use crate::pools::{self, Health, Member, Pool};
 
 /// What a pool offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +26,20 @@ pub(crate) struct Offers {
     sysfs: Sysfs,
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
-    current: Vec<watch::Sender<Arc<Offer>>>,
+    current: Vec<Current>,
+    /// When devices will be well again unless something happens.
+    due: Option<Instant>,
+}
+
+/// What is told of one pool, and what has to be remembered for it.
+struct Current {
+    offer: watch::Sender<Arc<Offer>>,
+    damper: Damper,
 }
 
 impl Offers {
     pub(crate) fn new(sysfs: Sysfs) -> Self {
-        Self { sysfs, pools: Vec::new(), current: Vec::new() }
+        Self { sysfs, pools: Vec::new(), current: Vec::new(), due: None }
     }
 
     /// Puts these pools in the place of those that there were, and looks at the node for them.
@@ -38,22 +49,22 @@ impl Offers {
         let mut before: Vec<_> = self.current.drain(..).collect();
         let mut added = Vec::new();
         for pool in &pools {
-            let known = before.iter().position(|offer| offer.borrow().pool.name == pool.name);
-            let offer = known.map_or_else(
+            let known = before.iter().position(|c| c.offer.borrow().pool.name == pool.name);
+            let current = known.map_or_else(
                 || {
                     let offer = Offer { pool: Arc::new(pool.clone()), members: Vec::new() };
-                    let (sender, receiver) = watch::channel(Arc::new(offer));
+                    let (offer, receiver) = watch::channel(Arc::new(offer));
                     added.push(receiver);
-                    sender
+                    Current { offer, damper: Damper::default() }
                 },
                 |known| before.swap_remove(known),
             );
-            self.current.push(offer);
+            self.current.push(current);
         }
-        for removed in before {
-            let pool = Arc::clone(&removed.borrow().pool);
+        for Current { offer, .. } in before {
+            let pool = Arc::clone(&offer.borrow().pool);
             tracing::info!("{} is no longer configured", pool.name);
-            removed.send_replace(Arc::new(Offer { pool, members: Vec::new() }));
+            offer.send_replace(Arc::new(Offer { pool, members: Vec::new() }));
         }
         let is_new = self.pools != pools;
         self.pools = pools;
@@ -66,6 +77,7 @@ impl Offers {
 
     /// Looks at the node, and tells the pools whose devices have changed.
     pub(crate) fn look(&mut self) {
+        let now = Instant::now();
         let inventory = match Inventory::read(&self.sysfs) {
             Ok((inventory, errors)) => {
                 for error in errors {
@@ -79,14 +91,23 @@ impl Offers {
             }
         };
         let found = pools::divide(&self.pools, &inventory);
-        for ((pool, offer), members) in self.pools.iter().zip(&self.current).zip(found) {
-            offer.send_if_modified(|offered| tell(offered, pool, members));
+        self.due = None;
+        for ((pool, current), mut members) in self.pools.iter().zip(&mut self.current).zip(found) {
+            let damping = pool.resource.health.damping;
+            let due = current.damper.settle(&mut members, damping, now);
+            self.due = [self.due, due].into_iter().flatten().min();
+            current.offer.send_if_modified(|offered| tell(offered, pool, members));
         }
+    }
+
+    /// When to look again though nothing happens.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
     }
 
     /// Warns of pools without devices: a selector may be wrong, or VFs may still be made.
     fn warn_of_empty_pools(&self) {
-        for offer in self.current.iter().map(watch::Sender::borrow) {
+        for offer in self.current.iter().map(|current| current.offer.borrow()) {
             if offer.members.is_empty() {
                 let name = &offer.pool.name;
                 tracing::warn!("{name} has no devices: no VF of this node fits its selectors");
@@ -101,10 +122,23 @@ fn tell(offered: &mut Arc<Offer>, pool: &Pool, members: Vec<Member>) -> bool {
     if same_pool && offered.members == members {
         return false;
     }
-    if offered.members != members {
-        tracing::info!("{} has {} devices", pool.name, members.len());
+    let (before, after) = (summary(&offered.members), summary(&members));
+    if before != after {
+        tracing::info!("{} has {after}", pool.name);
     }
     let pool = if same_pool { Arc::clone(&offered.pool) } else { Arc::new(pool.clone()) };
     *offered = Arc::new(Offer { pool, members });
     true
+}
+
+/// How many devices there are, and why how many of them are not healthy.
+fn summary(members: &[Member]) -> String {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for member in members {
+        if let Health::Unhealthy(reason) = &member.health {
+            *reasons.entry(reason.to_string()).or_default() += 1;
+        }
+    }
+    let ill = reasons.into_iter().map(|(reason, count)| format!(", {count} unhealthy: {reason}"));
+    format!("{} devices{}", members.len(), ill.collect::<String>())
 }

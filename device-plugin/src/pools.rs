@@ -69,6 +69,8 @@ pub(crate) enum Reason {
     NoDriver,
     /// The device is not on the bus any more, though a pod may have it.
     Gone,
+    /// It was not well a short while ago.
+    Recovering,
 }
 
 impl fmt::Display for Reason {
@@ -77,6 +79,7 @@ impl fmt::Display for Reason {
             Self::NoCarrier(interface) => write!(f, "{interface} has no carrier"),
             Self::NoDriver => f.write_str("it is bound to no driver"),
             Self::Gone => f.write_str("it is gone from the bus"),
+            Self::Recovering => f.write_str("it is well again, but only just"),
         }
     }
 }
@@ -175,4 +178,4 @@ impl fmt::Display for PoolName {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

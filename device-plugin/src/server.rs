@@ -53,11 +53,14 @@ impl DevicePlugin for PoolService {
         _: Request<Empty>,
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
         let open = OpenStream::new(self.streams.clone());
-        let lists = WatchStream::new(self.offered.clone()).map(move |offer| {
+        let mut told = None;
+        let lists = WatchStream::new(self.offered.clone()).filter_map(move |offer| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
             let _ = &open;
-            let devices = offer.members.iter().map(|member| device(&offer.pool, member));
-            Ok(ListAndWatchResponse { devices: devices.collect() })
+            let devices = offer.members.iter().map(|member| device(&offer.pool, member)).collect();
+            let list = ListAndWatchResponse { devices };
+            // Much of what changes is nothing to the kubelet.
+            (told.as_ref() != Some(&list)).then(|| told.insert(list).clone()).map(Ok)
         });
         Ok(Response::new(Box::pin(lists)))
     }

@@ -13,9 +13,9 @@ fn pools(resources: Value) -> Result<Vec<Pool>, DuplicateName> {
     Pool::all(list, &"linkspan.dev".parse().unwrap())
 }
 
-/// Two PFs, `ens1` and one without an interface here, with four VFs each.
-fn inventory() -> Inventory {
-    let function = |bus: u32, index: u32| Device {
+/// A VF of one of the two PFs; the last one has no driver.
+pub(crate) fn vf(bus: u32, index: u32) -> Device {
+    Device {
         id: DeviceId::Pci(format!("0000:{bus:02x}:10.{index}").parse().unwrap()),
         vendor: 0x8086,
         number: 0x10ca,
@@ -38,8 +38,12 @@ fn inventory() -> Inventory {
                 name: (bus == 1).then(|| "ens1".parse().unwrap()),
             },
         },
-    };
-    let devices = [1, 2].into_iter().flat_map(|bus| (0..4).map(move |index| function(bus, index)));
+    }
+}
+
+/// Two PFs, `ens1` and one without an interface here, with four VFs each.
+fn inventory() -> Inventory {
+    let devices = [1, 2].into_iter().flat_map(|bus| (0..4).map(move |index| vf(bus, index)));
     Inventory { devices: devices.collect() }
 }
 
