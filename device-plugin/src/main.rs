@@ -1,5 +1,6 @@
 //! The device plugin daemon: wiring only.
 
+mod allocate;
 mod authority;
 mod configuration;
 mod devices;

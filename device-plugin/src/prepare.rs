@@ -3,16 +3,21 @@
 //! What the kernel says at this moment counts: a device may have got another driver since the last
 //! look at the node.
 
+mod nodes;
+mod parts;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
-use linkspan_linux::pci::{IommuGroup, PciDevice, Sysfs, SysfsError};
+use linkspan_linux::pci::{Sysfs, SysfsError};
 use linkspan_proto::deviceplugin::{ContainerAllocateResponse, DeviceSpec};
-use linkspan_types::PciAddress;
+use linkspan_types::VdpaType;
 use serde_json::{Map, Value, json};
 
-use crate::pools::Pool;
+use crate::inventory::DeviceId;
+use crate::pools::{Member, Pool};
+use parts::Part;
 
 /// Where the kernel's view of the devices is.
 #[derive(Clone, Debug)]
@@ -25,133 +30,95 @@ pub(crate) struct Host {
 /// A device can't be given to a container.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("cannot tell what {address} needs")]
-    Sysfs { address: PciAddress, source: SysfsError },
+    #[error("cannot tell what {device} needs")]
+    Sysfs { device: DeviceId, source: SysfsError },
     #[error(
-        "{address} is bound to {driver} but is in no IOMMU group, expected one: turn the IOMMU on, or let vfio work without one (enable_unsafe_noiommu_mode)"
+        "{device} is bound to {driver} but is in no IOMMU group, expected one: turn the IOMMU on, or let vfio work without one (enable_unsafe_noiommu_mode)"
     )]
-    NoIommuGroup { address: PciAddress, driver: String },
+    NoIommuGroup { device: DeviceId, driver: String },
+    #[error("{device} is bound to {driver} but has no uio node, expected one in its uio directory")]
+    NoUioNode { device: DeviceId, driver: String },
     #[error(
-        "{address} is bound to {driver} but has no uio node, expected one in its uio directory"
+        "{device} has no RDMA device here, expected one as its pool says isRdma: see that its driver's RDMA module is loaded, and that no other namespace has the RDMA device"
     )]
-    NoUioNode { address: PciAddress, driver: String },
-    #[error("{address} needs the device node {}, which is missing: load the module of its driver {driver}, and see that the plugin's container mounts the host's /dev", node.display())]
-    NoNode { address: PciAddress, driver: String, node: PathBuf, source: io::Error },
+    NoRdma { device: DeviceId },
+    #[error("{device} has the RDMA device {rdma} but no node for verbs: load the module ib_uverbs")]
+    NoVerbs { device: DeviceId, rdma: String },
+    #[error(
+        "{device} has no vDPA device bound to {driver}, expected one as its pool says vdpaType {expected}: add one (vdpa dev add), or bind it to {driver}"
+    )]
+    NoVdpa { device: DeviceId, driver: &'static str, expected: VdpaType },
+    #[error(
+        "{device} needs the device node {}, which is missing: load the module {module}, and see that the plugin's container mounts the host's /dev", node.display()
+    )]
+    NoNode { device: DeviceId, module: String, node: PathBuf, source: io::Error },
+}
+
+/// A device, ready to be given to a container.
+struct Prepared<'a> {
+    member: &'a Member,
+    parts: Vec<Part>,
 }
 
 /// What one container gets for its devices.
 pub(crate) fn prepare(
     pool: &Pool,
-    addresses: &[PciAddress],
+    members: &[&Member],
     host: &Host,
 ) -> Result<ContainerAllocateResponse, PrepareError> {
-    let mut info = Map::new();
+    let prepared: Vec<Prepared<'_>> =
+        members.iter().map(|member| Prepared::of(member, host)).collect::<Result<_, _>>()?;
     let mut devices: Vec<DeviceSpec> = Vec::new();
-    for &address in addresses {
-        let needs = Needs::of(&host.sysfs.pci(address))?;
-        for node in needs.nodes() {
-            let path = host.dev.join(&node.host);
-            path.symlink_metadata().map_err(|source| PrepareError::NoNode {
-                address,
-                driver: needs.driver.clone(),
-                node: path,
-                source,
-            })?;
-            let spec = node.spec();
-            if !devices.contains(&spec) {
-                devices.push(spec);
-            }
+    for node in prepared.iter().flat_map(|device| &device.parts).flat_map(Part::nodes) {
+        let spec = node.spec();
+        // Several devices share a node such as /dev/vfio/vfio, or their IOMMU group's.
+        if !devices.contains(&spec) {
+            devices.push(spec);
         }
-        info.insert(address.to_string(), device_info(pool, address, &needs));
     }
-    let ids: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let variable = pool.name.variable();
-    let envs = HashMap::from([
-        (format!("{variable}_INFO"), Value::Object(info).to_string()),
-        (variable, ids.join(",")),
-    ]);
+    let envs = variables(pool, &prepared);
     Ok(ContainerAllocateResponse { envs, devices, ..ContainerAllocateResponse::default() })
 }
 
-/// What a program needs to drive a device itself; nothing where the kernel drives it.
-struct Needs {
-    driver: String,
-    kind: Kind,
-}
-
-enum Kind {
-    Kernel,
-    Vfio(IommuGroup),
-    Uio(String),
-}
-
-/// A device node: its path below the host's `/dev`, and below the container's.
-struct Node {
-    host: String,
-    container: String,
-}
-
-impl Needs {
-    fn of(device: &PciDevice) -> Result<Self, PrepareError> {
-        let address = device.address();
-        let unreadable = |source| PrepareError::Sysfs { address, source };
-        let driver = device.driver().map_err(unreadable)?.unwrap_or_default();
-        let kind = match driver.as_str() {
-            "vfio-pci" => match device.iommu_group().map_err(unreadable)? {
-                Some(group) => Kind::Vfio(group),
-                None => return Err(PrepareError::NoIommuGroup { address, driver }),
-            },
-            // The peer knows `uio` and `igb_uio` only, though its CNI plugin knows the third.
-            "uio" | "igb_uio" | "uio_pci_generic" => {
-                match device.uio_nodes().map_err(unreadable)?.into_iter().next() {
-                    Some(node) => Kind::Uio(node),
-                    None => return Err(PrepareError::NoUioNode { address, driver }),
-                }
-            }
-            _ => Kind::Kernel,
-        };
-        Ok(Self { driver, kind })
-    }
-
-    fn nodes(&self) -> Vec<Node> {
-        let same = |path: String| Node { host: path.clone(), container: path };
-        match &self.kind {
-            Kind::Kernel => Vec::new(),
-            Kind::Vfio(group) => vec![same("vfio/vfio".to_owned()), vfio_node(*group)],
-            Kind::Uio(name) => vec![same(name.clone())],
+impl<'a> Prepared<'a> {
+    /// Looks up what a device needs, and that all of its nodes are there.
+    fn of(member: &'a Member, host: &Host) -> Result<Self, PrepareError> {
+        let parts = parts::of(member, &host.sysfs)?;
+        for node in parts.iter().flat_map(Part::nodes) {
+            let path = host.dev.join(&node.host);
+            path.symlink_metadata().map_err(|source| PrepareError::NoNode {
+                device: member.device.id.clone(),
+                module: node.module.clone(),
+                node: path,
+                source,
+            })?;
         }
+        Ok(Self { member, parts })
+    }
+
+    fn id(&self) -> String {
+        self.member.device.id.to_string()
     }
 }
 
-/// Without an IOMMU the node is called `noiommu-7`, but programs look for `7`.
-fn vfio_node(group: IommuGroup) -> Node {
-    let container = format!("vfio/{}", group.number);
-    let host =
-        if group.no_iommu { format!("vfio/noiommu-{}", group.number) } else { container.clone() };
-    Node { host, container }
+/// What a container is told of its devices, in the peer's words.
+fn variables(pool: &Pool, prepared: &[Prepared<'_>]) -> HashMap<String, String> {
+    let info: Map<String, Value> =
+        prepared.iter().map(|device| (device.id(), information(pool, device))).collect();
+    let ids: Vec<String> = prepared.iter().map(Prepared::id).collect();
+    let variable = pool.name.variable();
+    HashMap::from([
+        (format!("{variable}_INFO"), Value::Object(info).to_string()),
+        (variable, ids.join(",")),
+    ])
 }
 
-impl Node {
-    fn spec(&self) -> DeviceSpec {
-        DeviceSpec {
-            container_path: format!("/dev/{}", self.container),
-            host_path: format!("/dev/{}", self.host),
-            permissions: "rw".to_owned(),
-        }
-    }
-}
-
-/// One device's part of the `_INFO` variable, in the peer's words.
-fn device_info(pool: &Pool, address: PciAddress, needs: &Needs) -> Value {
-    let id = address.to_string();
+/// One device's part of the `_INFO` variable.
+fn information(pool: &Pool, device: &Prepared<'_>) -> Value {
+    let id = device.id();
     let mut info = json!({"generic": {"deviceID": id}});
-    match &needs.kind {
-        Kind::Kernel => {}
-        Kind::Vfio(group) => {
-            let node = vfio_node(*group).spec().container_path;
-            info["vfio"] = json!({"mount": "/dev/vfio/vfio", "dev-mount": node});
-        }
-        Kind::Uio(name) => info["uio"] = json!({"mount": format!("/dev/{name}")}),
+    for part in &device.parts {
+        info[part.name()] = part.information();
     }
     let additional = &pool.resource.additional_info;
     if !additional.is_empty() {
@@ -160,3 +127,6 @@ fn device_info(pool: &Pool, address: PciAddress, needs: &Needs) -> Value {
     }
     info
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

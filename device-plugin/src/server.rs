@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use linkspan_proto::deviceplugin::device_plugin_server::DevicePlugin;
 use linkspan_proto::deviceplugin::{
-    AllocateRequest, AllocateResponse, ContainerAllocateRequest, ContainerAllocateResponse, Device,
-    DevicePluginOptions, Empty, HEALTHY, ListAndWatchResponse, NumaNode, PreStartContainerRequest,
-    PreStartContainerResponse, PreferredAllocationRequest, PreferredAllocationResponse,
-    TopologyInfo, UNHEALTHY,
+    AllocateRequest, AllocateResponse, Device, DevicePluginOptions, Empty, HEALTHY,
+    ListAndWatchResponse, NumaNode, PreStartContainerRequest, PreStartContainerResponse,
+    PreferredAllocationRequest, PreferredAllocationResponse, TopologyInfo, UNHEALTHY,
 };
-use linkspan_types::PciAddress;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
@@ -19,10 +17,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Router;
 use tonic::{Request, Response, Status};
 
+use crate::allocate;
 use crate::authority::Localhost;
-use crate::offers::{Offer, Offered};
+use crate::offers::Offered;
 use crate::pools::{Health, Member, Pool, PoolName};
-use crate::prepare::{self, Host};
+use crate::prepare::Host;
 use crate::socket::{ServeError, SocketFile};
 
 /// Answers the kubelet for one pool.
@@ -77,7 +76,9 @@ impl DevicePlugin for PoolService {
         request: Request<AllocateRequest>,
     ) -> Result<Response<AllocateResponse>, Status> {
         let requests = request.into_inner().container_requests;
-        let responses = requests.iter().map(|container| self.allocate_one(container));
+        let offer = Arc::clone(&self.offered.borrow());
+        let responses =
+            requests.iter().map(|request| allocate::allocate(&offer, &self.host, request));
         let container_responses = responses.collect::<Result<_, _>>()?;
         Ok(Response::new(AllocateResponse { container_responses }))
     }
@@ -93,41 +94,6 @@ impl DevicePlugin for PoolService {
 /// The kubelet need not ask which devices to take, nor before a container starts.
 pub(crate) const OPTIONS: DevicePluginOptions =
     DevicePluginOptions { pre_start_required: false, get_preferred_allocation_available: false };
-
-impl PoolService {
-    fn allocate_one(
-        &self,
-        request: &ContainerAllocateRequest,
-    ) -> Result<ContainerAllocateResponse, Status> {
-        let offer = Arc::clone(&self.offered.borrow());
-        let ids = request.devices_ids.iter();
-        let addresses: Vec<PciAddress> =
-            ids.map(|id| device_of(&offer, id)).collect::<Result<_, _>>()?;
-        let prepared = prepare::prepare(&offer.pool, &addresses, &self.host).map_err(|error| {
-            let error = anyhow::Error::new(error);
-            tracing::warn!("{}: refused to allocate: {error:#}", self.name);
-            Status::failed_precondition(format!("{error:#}"))
-        })?;
-        tracing::info!("{}: allocated {}", self.name, request.devices_ids.join(", "));
-        Ok(prepared)
-    }
-}
-
-fn device_of(offer: &Offer, id: &str) -> Result<PciAddress, Status> {
-    let members = &offer.members;
-    let address = id.parse().ok();
-    let known = address.filter(|a| members.iter().any(|member| member.device.id.pci() == Some(*a)));
-    known.ok_or_else(|| {
-        // Not `tracing`'s business alone: the kubelet shows this to who made the pod.
-        let id: String = id.chars().take(64).collect();
-        let name = &offer.pool.name;
-        Status::not_found(format!(
-            "{id:?} is not one of the {} devices of {name}: it may have been removed; \
-             delete the pod, so that it gets another",
-            members.len()
-        ))
-    })
-}
 
 fn device(pool: &Pool, member: &Member) -> Device {
     let Member { device, health, .. } = member;

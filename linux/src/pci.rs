@@ -17,7 +17,7 @@ use sysfs_class::SysClass;
 pub use attribute::SysfsError;
 pub use net::NetDevice;
 pub use trunk::TrunkError;
-pub use userspace::IommuGroup;
+pub use userspace::{IommuGroup, Rdma, Vdpa, VdpaEnd};
 
 /// A sysfs tree: the host's own, or one made by a test.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
 //! A made sysfs tree: PFs and VFs linked to each other as the kernel links them, for programs that
 //! take another sysfs root.
 
+mod user_space;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

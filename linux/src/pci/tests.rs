@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use linkspan_types::VdpaType;
+
 use super::*;
 
 /// A tree with the PF `0000:01:00.0` (VFs at `offset`, `stride`) and `vfs` VFs, as the kernel links them.
@@ -116,6 +118,50 @@ fn groups_and_nodes_of_drivers_in_user_space() {
     assert_eq!(pf.iommu_group().unwrap(), Some(IommuGroup { number: 17, no_iommu: true }));
     fs::create_dir_all(pf.path.join("uio/uio3")).unwrap();
     assert_eq!(pf.uio_nodes().unwrap(), ["uio3"]);
+}
+
+#[test]
+fn rdma_and_vdpa_devices_are_found_with_their_nodes() {
+    let (root, sysfs) = tree(&[], 128, 2);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    let sub_function = root.path().join("bus/auxiliary/devices/mlx5_core.sf.4");
+    assert_eq!(pf.rdma().unwrap(), Rdma::default());
+    assert_eq!(pf.vdpa().unwrap(), None);
+    let nodes = ["infiniband/mlx5_4", "infiniband_verbs/uverbs4", "infiniband_cm/ucm4"];
+    let ports = ["umad8", "umad10", "issm8", "issm10"].map(|name| format!("infiniband_mad/{name}"));
+    for node in nodes.into_iter().chain(ports.iter().map(String::as_str)) {
+        for device in [&pf.path, &sub_function] {
+            fs::create_dir_all(device.join(node)).unwrap();
+        }
+    }
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let expected = Rdma {
+        devices: names(&["mlx5_4"]),
+        uverbs: names(&["uverbs4"]),
+        umad: names(&["umad10", "umad8"]),
+        issm: names(&["issm10", "issm8"]),
+        ucm: names(&["ucm4"]),
+    };
+    assert_eq!(pf.rdma().unwrap(), expected);
+    let name = "mlx5_core.sf.4".parse().unwrap();
+    assert_eq!(sysfs.rdma_of_sub_function(&name).unwrap(), expected);
+
+    let vdpa = pf.path.join("vdpa12");
+    for other in ["vdpa", "vdpa12/power", "vdpa12/vhost-vdpa-"] {
+        fs::create_dir_all(pf.path.join(other)).unwrap();
+    }
+    let end = |vdpa_type, name: &str| Some(VdpaEnd { vdpa_type, name: name.to_owned() });
+    let table = [
+        (None, None),
+        (Some("virtio5"), end(VdpaType::Virtio, "virtio5")),
+        (Some("vhost-vdpa-0"), end(VdpaType::Vhost, "vhost-vdpa-0")),
+    ];
+    for (directory, end) in table {
+        if let Some(directory) = directory {
+            fs::create_dir(vdpa.join(directory)).unwrap();
+        }
+        assert_eq!(pf.vdpa().unwrap(), Some(Vdpa { name: "vdpa12".to_owned(), end }));
+    }
 }
 
 #[test]

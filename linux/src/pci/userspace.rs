@@ -1,8 +1,11 @@
-//! What a driver in user space needs of a device: its IOMMU group, or its uio nodes.
+//! What a program needs of a device to drive it itself: its IOMMU group, and its device nodes.
 
 use std::fs;
+use std::path::Path;
 
-use super::{PciDevice, SysfsError, attribute};
+use linkspan_types::{SubFunction, VdpaType};
+
+use super::{PciDevice, Sysfs, SysfsError, attribute};
 
 /// The IOMMU group of a device: the device node that vfio gives for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +15,39 @@ pub struct IommuGroup {
     /// Whether vfio made the group for a machine without an IOMMU: its node is
     /// `/dev/vfio/noiommu-<number>` then, and not `/dev/vfio/<number>`.
     pub no_iommu: bool,
+}
+
+/// A device's RDMA devices, and the names of their device nodes below `/dev/infiniband`, all in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rdma {
+    /// The RDMA devices themselves: `mlx5_4`. More than one in switchdev mode.
+    pub devices: Vec<String>,
+    /// For verbs: `uverbs4`.
+    pub uverbs: Vec<String>,
+    /// For management datagrams, one for each port: `umad4`.
+    pub umad: Vec<String>,
+    /// For a subnet manager, one for each port: `issm4`.
+    pub issm: Vec<String>,
+    /// Of the old connection manager, which Linux has had none of since 5.2: `ucm4`.
+    pub ucm: Vec<String>,
+}
+
+/// A vDPA device and what it is used through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vdpa {
+    /// Its name on the vDPA bus: `vdpa0`.
+    pub name: String,
+    /// Nothing while it is bound to no driver, or to one that we don't know.
+    pub end: Option<VdpaEnd>,
+}
+
+/// What a vDPA device's driver has made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VdpaEnd {
+    /// Which driver it is.
+    pub vdpa_type: VdpaType,
+    /// A device node below `/dev` (`vhost-vdpa-0`), or a device of the virtio bus (`virtio5`).
+    pub name: String,
 }
 
 impl PciDevice {
@@ -30,8 +66,60 @@ impl PciDevice {
 
     /// The names of the device's uio nodes below `/dev`, in order: `uio3`.
     pub fn uio_nodes(&self) -> Result<Vec<String>, SysfsError> {
-        let mut names = attribute::entries(&self.join("uio"))?;
-        names.sort();
-        Ok(names)
+        sorted(&self.join("uio"))
     }
+
+    /// The device's RDMA devices, as far as this network namespace sees them.
+    pub fn rdma(&self) -> Result<Rdma, SysfsError> {
+        rdma_in(&self.path)
+    }
+
+    /// The vDPA device that is made of this one; of several, the first.
+    pub fn vdpa(&self) -> Result<Option<Vdpa>, SysfsError> {
+        let names = sorted(&self.path)?;
+        let Some(name) = names.into_iter().find(|name| is_numbered(name, "vdpa")) else {
+            return Ok(None);
+        };
+        let end = sorted(&self.join(&name))?.into_iter().find_map(|name| {
+            let vdpa_type = match () {
+                () if is_numbered(&name, "vhost-vdpa-") => VdpaType::Vhost,
+                () if is_numbered(&name, "virtio") => VdpaType::Virtio,
+                () => return None,
+            };
+            Some(VdpaEnd { vdpa_type, name })
+        });
+        Ok(Some(Vdpa { name, end }))
+    }
+}
+
+impl Sysfs {
+    /// A sub-function's RDMA devices, as far as this network namespace sees them.
+    pub fn rdma_of_sub_function(&self, name: &SubFunction) -> Result<Rdma, SysfsError> {
+        rdma_in(&self.root.join("bus/auxiliary/devices").join(name.to_string()))
+    }
+}
+
+/// Devices of all buses have the same directories for them.
+fn rdma_in(device: &Path) -> Result<Rdma, SysfsError> {
+    let names = |directory| sorted(&device.join(directory));
+    let (issm, umad) =
+        names("infiniband_mad")?.into_iter().partition(|name| name.starts_with("issm"));
+    Ok(Rdma {
+        devices: names("infiniband")?,
+        uverbs: names("infiniband_verbs")?,
+        umad,
+        issm,
+        ucm: names("infiniband_cm")?,
+    })
+}
+
+fn sorted(directory: &Path) -> Result<Vec<String>, SysfsError> {
+    let mut names = attribute::entries(directory)?;
+    names.sort();
+    Ok(names)
+}
+
+fn is_numbered(name: &str, stem: &str) -> bool {
+    let number = name.strip_prefix(stem).unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }

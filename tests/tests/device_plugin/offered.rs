@@ -64,7 +64,7 @@ fn drivers_in_user_space_get_their_device_nodes() {
     let refused = node.kubelet.allocate("linkspan.dev/fast", &ids).unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     let message = format!(
-        "{vfio} needs the device node {}/vfio/17, which is missing: load the module of its driver \
+        "{vfio} needs the device node {}/vfio/17, which is missing: load the module \
          vfio-pci, and see that the plugin's container mounts the host's /dev: \
          No such file or directory (os error 2)",
         dev.display()

@@ -1,0 +1,95 @@
+//! The kubelet's Allocate for one container: which of the pool's devices are meant, and whether they
+//! can be given now. A refusal is a sentence for who made the pod: the kubelet shows it there.
+
+use linkspan_proto::deviceplugin::{ContainerAllocateRequest, ContainerAllocateResponse};
+use tonic::Status;
+
+use crate::inventory::DeviceId;
+use crate::offers::Offer;
+use crate::pools::{Health, Member};
+use crate::prepare::{self, Host};
+
+/// Answers for one container.
+pub(crate) fn allocate(
+    offer: &Offer,
+    host: &Host,
+    request: &ContainerAllocateRequest,
+) -> Result<ContainerAllocateResponse, Status> {
+    let pool = &offer.pool.name;
+    let answer = find(offer, &request.devices_ids).and_then(|meant| {
+        prepare::prepare(&offer.pool, &meant, host).map_err(|error| {
+            let error = anyhow::Error::new(error);
+            Status::failed_precondition(format!("{error:#}"))
+        })
+    });
+    match &answer {
+        Ok(_) => tracing::info!("{pool}: allocated {}", request.devices_ids.join(", ")),
+        Err(refused) => {
+            tracing::warn!("{pool}: refused to allocate: {}", refused.message());
+        }
+    }
+    answer
+}
+
+/// The devices that are meant, each once.
+fn find<'a>(offer: &'a Offer, ids: &[String]) -> Result<Vec<&'a Member>, Status> {
+    let mut meant: Vec<&Member> = Vec::new();
+    for id in ids {
+        let member = member_of(offer, id)?;
+        if !meant.iter().any(|known| known.device.id == member.device.id) {
+            meant.push(member);
+        }
+    }
+    Ok(meant)
+}
+
+fn member_of<'a>(offer: &'a Offer, id: &str) -> Result<&'a Member, Status> {
+    let (members, pool) = (&offer.members, &offer.pool.name);
+    let parsed: Option<DeviceId> = id.parse().ok();
+    let known = parsed.and_then(|id| members.iter().find(|member| member.device.id == id));
+    let Some(member) = known else {
+        let id: String = id.chars().take(64).collect();
+        return Err(Status::not_found(format!(
+            "{id:?} is not one of the {} devices of {pool}: it may have been removed; \
+             delete the pod, so that it gets another",
+            members.len()
+        )));
+    };
+    match &member.health {
+        Health::Healthy => Ok(member),
+        Health::Unhealthy(reason) => Err(Status::failed_precondition(format!(
+            "{id} of {pool} is unhealthy, {reason}: delete the pod, so that it gets another"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::pools::{Needs, Reason};
+    use crate::prepare::tests::Node;
+
+    #[test]
+    fn only_healthy_devices_of_the_pool_are_given() {
+        let mut node = Node::with(Needs::default());
+        node.members[1].health = Health::Unhealthy(Reason::NoCarrier("ens1".parse().unwrap()));
+        let offer = Offer { pool: Node::pool().into(), members: node.members.clone() };
+        let allocate = |ids: &[&str]| {
+            let devices_ids = ids.iter().map(|&id| id.to_owned()).collect();
+            let request = ContainerAllocateRequest { devices_ids };
+            allocate(&offer, &node.host(), &request)
+                .map(|given| given.envs["PCIDEVICE_LINKSPAN_DEV_A"].clone())
+                .map_err(|refused| refused.message().to_owned())
+        };
+        let given = allocate(&["0000:01:10.4", "0000:01:10.0", "0000:01:10.4"]);
+        assert_eq!(given, Ok("0000:01:10.4,0000:01:10.0".to_owned()));
+        let unhealthy = "0000:01:10.2 of linkspan.dev/a is unhealthy, ens1 has no carrier: \
+                         delete the pod, so that it gets another";
+        assert_eq!(allocate(&["0000:01:10.0", "0000:01:10.2"]), Err(unhealthy.to_owned()));
+        let unknown = "\"mlx5_core.sf.1\" is not one of the 4 devices of linkspan.dev/a: it may have been removed; \
+                       delete the pod, so that it gets another";
+        assert_eq!(allocate(&["mlx5_core.sf.1"]), Err(unknown.to_owned()));
+    }
+}
