@@ -11,6 +11,7 @@ mod live;
 mod offers;
 mod options;
 mod pools;
+mod preferred;
 mod prepare;
 mod register;
 mod server;

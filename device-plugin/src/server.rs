@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use linkspan_proto::deviceplugin::device_plugin_server::DevicePlugin;
 use linkspan_proto::deviceplugin::{
-    AllocateRequest, AllocateResponse, Device, DevicePluginOptions, Empty, HEALTHY,
+    AllocateRequest, AllocateResponse, ContainerPreferredAllocationRequest,
+    ContainerPreferredAllocationResponse, Device, DevicePluginOptions, Empty, HEALTHY,
     ListAndWatchResponse, NumaNode, PreStartContainerRequest, PreStartContainerResponse,
     PreferredAllocationRequest, PreferredAllocationResponse, TopologyInfo, UNHEALTHY,
 };
@@ -19,8 +20,9 @@ use tonic::{Request, Response, Status};
 
 use crate::allocate;
 use crate::authority::Localhost;
-use crate::offers::Offered;
+use crate::offers::{Offer, Offered};
 use crate::pools::{Health, Member, Pool, PoolName};
+use crate::preferred::{self, Wanted};
 use crate::prepare::Host;
 use crate::socket::{ServeError, SocketFile};
 
@@ -66,9 +68,13 @@ impl DevicePlugin for PoolService {
 
     async fn get_preferred_allocation(
         &self,
-        _: Request<PreferredAllocationRequest>,
+        request: Request<PreferredAllocationRequest>,
     ) -> Result<Response<PreferredAllocationResponse>, Status> {
-        Ok(Response::new(PreferredAllocationResponse::default()))
+        let offer = Arc::clone(&self.offered.borrow());
+        let requests = request.into_inner().container_requests;
+        let container_responses = requests.iter().map(|request| preferred(&offer, request));
+        let container_responses = container_responses.collect();
+        Ok(Response::new(PreferredAllocationResponse { container_responses }))
     }
 
     async fn allocate(
@@ -91,9 +97,22 @@ impl DevicePlugin for PoolService {
     }
 }
 
-/// The kubelet need not ask which devices to take, nor before a container starts.
+/// The kubelet is to ask which devices to take, but need not ask before a container starts.
 pub(crate) const OPTIONS: DevicePluginOptions =
-    DevicePluginOptions { pre_start_required: false, get_preferred_allocation_available: false };
+    DevicePluginOptions { pre_start_required: false, get_preferred_allocation_available: true };
+
+fn preferred(
+    offer: &Offer,
+    request: &ContainerPreferredAllocationRequest,
+) -> ContainerPreferredAllocationResponse {
+    let wanted = Wanted {
+        available: &request.available_device_i_ds,
+        included: &request.must_include_device_i_ds,
+        size: request.allocation_size.try_into().unwrap_or_default(),
+    };
+    let chosen = preferred::prefer(offer.pool.resource.allocation, &offer.members, wanted);
+    ContainerPreferredAllocationResponse { device_i_ds: chosen.unwrap_or_default() }
+}
 
 fn device(pool: &Pool, member: &Member) -> Device {
     let Member { device, health, .. } = member;

@@ -238,16 +238,18 @@ impl Kubelet {
         self.pods.asked()
     }
 
-    /// Asks which `size` of the available devices a pod had best get; none where it's all the same.
+    /// Asks which `size` of the available devices a pod had best get, those included that it must get;
+    /// none where it's all the same.
     pub fn preferred(
         &self,
         resource: &str,
         available: &[&str],
+        included: &[&str],
         size: i32,
     ) -> Result<Vec<String>, Status> {
         let container = ContainerPreferredAllocationRequest {
             available_device_i_ds: available.iter().map(|&id| id.to_owned()).collect(),
-            must_include_device_i_ds: Vec::new(),
+            must_include_device_i_ds: included.iter().map(|&id| id.to_owned()).collect(),
             allocation_size: size,
         };
         let request = PreferredAllocationRequest { container_requests: vec![container] };

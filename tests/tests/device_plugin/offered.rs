@@ -46,6 +46,29 @@ fn a_device_of_another_pool_or_none_is_refused() {
 }
 
 #[test]
+fn a_pod_gets_the_devices_that_its_pool_prefers() {
+    let node = Node::start(json!([
+        {"resourceName": "packed", "selectors": {"pfNames": ["ens1#0-1", "ens2#0-1"]}},
+        {"resourceName": "balanced", "preferredAllocation": "balanced",
+         "selectors": {"pfNames": ["ens1", "ens2"]}}
+    ]));
+    let table = [
+        ("packed", ["0000:01:10.0", "0000:01:10.2"]),
+        ("balanced", ["0000:01:10.4", "0000:81:10.4"]),
+    ];
+    for (pool, expected) in table {
+        let resource = format!("linkspan.dev/{pool}");
+        let state = node.wait_for_devices(&resource, 4);
+        let available = state.allocatable(&resource);
+        let preferred = node.kubelet.preferred(&resource, &available, &[], 2).unwrap();
+        assert_eq!(preferred, expected);
+        let last = [available[3]];
+        let preferred = node.kubelet.preferred(&resource, &available, &last, 2).unwrap();
+        assert_eq!((preferred.len(), preferred[0].as_str()), (2, last[0]), "{pool}");
+    }
+}
+
+#[test]
 fn drivers_in_user_space_get_their_device_nodes() {
     let node = Node::start(fast());
     node.wait_for_devices("linkspan.dev/fast", 4);

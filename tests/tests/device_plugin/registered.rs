@@ -23,11 +23,15 @@ fn a_pool_is_registered_and_its_devices_listed() {
     let numa_nodes: Vec<i64> =
         known.devices.iter().map(|device| device.topology.as_ref().unwrap().nodes[0].id).collect();
     assert_eq!(numa_nodes, [0; 4]);
-    assert_eq!((known.registrations, known.options), (1, Some(DevicePluginOptions::default())));
+    let options = DevicePluginOptions {
+        get_preferred_allocation_available: true,
+        ..DevicePluginOptions::default()
+    };
+    assert_eq!((known.registrations, known.options), (1, Some(options)));
     let socket = node.socket("device-plugins", "linkspan.dev_fast.sock");
     assert_eq!(known.socket, socket);
     assert_eq!(fs::metadata(socket).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert!(node.kubelet.preferred("linkspan.dev/fast", &[&ids[0]], 1).unwrap().is_empty());
+    assert_eq!(node.kubelet.preferred("linkspan.dev/fast", &[&ids[0]], &[], 1).unwrap(), ids[..1]);
 }
 
 #[test]
