@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linkspan_proto::podresources::ListPodResourcesResponse;
 
-pub(crate) use kubelet::PodResources;
+pub(crate) use kubelet::{HoldersError, PodResources};
 
 /// What the kubelet has given to pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,12 @@ impl Holders {
     /// Who holds a device.
     pub(crate) fn holder(&self, resource: &str, id: &str) -> Option<&Holder> {
         self.resources.get(resource)?.get(id)
+    }
+
+    /// All that is held: resources and IDs, those of other plugins' devices too.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = (&str, &str)> {
+        let resources = self.resources.iter();
+        resources.flat_map(|(name, held)| held.keys().map(move |id| (name.as_str(), id.as_str())))
     }
 
     /// What a pod holds of a resource, in the order of the IDs.

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use linkspan_linux::inotify::DirectoryEvent;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::configuration::Configuration;
+use crate::holders::{Holders, HoldersError, PodResources};
+use crate::kept::Known;
 use crate::offers::{Offered, Offers};
 use crate::pools::Pool;
 use crate::prepare::Host;
 use crate::register::{Registrar, Way};
 use crate::server::PoolService;
-use crate::watch::NodeWatch;
+use crate::watch::{Changes, NodeWatch};
 
 /// The pools of the configuration in force.
 pub(crate) struct Live {
@@ -26,12 +30,40 @@ pub(crate) struct Live {
     /// One for each pool.
     tasks: JoinSet<()>,
     served: watch::Sender<Vec<Served>>,
+    pod_resources: Arc<PodResources>,
+    question: Question,
+}
+
+/// What the kubelet is asked: who holds what.
+#[derive(Default)]
+struct Question {
+    /// At most one.
+    asked: JoinSet<Result<Arc<Holders>, HoldersError>>,
+    /// Whether the node has changed since: the answer says nothing about that.
+    is_old: bool,
+    /// Whether there was ever an answer, or nobody to give one: before, a pod of an earlier run may hold any device.
+    was_answered: watch::Sender<bool>,
+    /// Whether there is nobody to ask.
+    is_vain: bool,
 }
 
 /// A pool that is served, for those who tell of all pools.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     pub(crate) offered: Offered,
+}
+
+/// A kubelet that doesn't answer for so long may not keep the pools from being served.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+const AFTER_REFUSAL: Duration = Duration::from_millis(20);
+/// When to ask again whether held devices are free, if nothing tells before: no event does when a
+/// pod that held one ends.
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
+
+impl Question {
+    fn is_answered(&self) -> bool {
+        *self.was_answered.borrow()
+    }
 }
 
 impl Live {
@@ -41,28 +73,88 @@ impl Live {
         host: Host,
         way: Way,
         directory: broadcast::Sender<DirectoryEvent>,
+        pod_resources: Arc<PodResources>,
     ) -> Self {
-        let offers = Offers::new(host.sysfs.clone());
-        let (host, served) = (Arc::new(host), watch::Sender::default());
-        Self { configuration, offers, host, way, directory, tasks: JoinSet::new(), served }
+        Self {
+            configuration,
+            offers: Offers::new(host.sysfs.clone()),
+            host: Arc::new(host),
+            way,
+            directory,
+            tasks: JoinSet::new(),
+            served: watch::Sender::default(),
+            pod_resources,
+            question: Question::default(),
+        }
+    }
+
+    /// Serves the first pools. Devices that pods got from an earlier run are where they were then.
+    pub(crate) async fn start(&mut self, pools: Vec<Pool>) {
+        let answer = timeout(FIRST_ANSWER, self.pod_resources.holders()).await;
+        let is_settled = matches!(&answer, Ok(Ok(_) | Err(HoldersError::Missing(_))));
+        self.question.was_answered.send_replace(is_settled);
+        let holders = answer.ok().and_then(Result::ok);
+        self.configure(pools, holders.as_deref().map_or(Known::Never, Known::Holders));
     }
 
     /// Looks again whenever something may have changed; returns only an error.
     pub(crate) async fn keep_looking(&mut self, mut node: NodeWatch) -> io::Result<()> {
+        let mut kubelet = self.directory.subscribe();
         loop {
-            let changes = node.changed(self.offers.due()).await?;
-            let pools = changes.configuration.then(|| self.configuration.read_again(changes.asked));
-            match pools.flatten() {
-                Some(pools) => self.configure(pools),
-                None => self.offers.look(),
+            tokio::select! {
+                changes = node.changed(self.offers.due()) => {
+                    let Changes { configuration, asked } = changes?;
+                    match configuration.then(|| self.configuration.read_again(asked)).flatten() {
+                        Some(pools) => self.configure(pools, Known::NotYet),
+                        None => self.offers.look(Known::NotYet),
+                    }
+                    if self.offers.is_waiting() {
+                        self.ask_who_holds();
+                    }
+                }
+                // The kubelet writes its state there when it gives devices to pods, or takes them.
+                _ = kubelet.recv(), if self.offers.is_waiting() || !self.question.is_answered() => {
+                    self.ask_who_holds();
+                }
+                Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
+                () = sleep(BETWEEN_QUESTIONS), if self.offers.is_waiting() && !self.question.is_vain => {
+                    self.ask_who_holds();
+                }
             }
         }
     }
 
+    /// Asks the kubelet about devices that have left their pools.
+    fn ask_who_holds(&mut self) {
+        self.question.is_old = !self.question.asked.is_empty();
+        if !self.question.is_old {
+            let pod_resources = Arc::clone(&self.pod_resources);
+            self.question.asked.spawn(patiently(pod_resources));
+        }
+    }
+
+    fn hear_who_holds(&mut self, answer: Result<Arc<Holders>, HoldersError>) {
+        if self.question.is_old {
+            return self.ask_who_holds();
+        }
+        self.question.is_vain = matches!(answer, Err(HoldersError::Missing(_)));
+        match answer {
+            Ok(holders) => self.offers.look(Known::Holders(&holders)),
+            Err(HoldersError::Missing(_)) => self.offers.look(Known::Never),
+            // A kubelet that isn't there gives no device to a pod: it will be asked again.
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                tracing::debug!("devices stay in the pools that they have left: {error:#}");
+                return;
+            }
+        }
+        self.question.was_answered.send_replace(true);
+    }
+
     /// Puts a configuration into force: serves the pools that are new. Those that are gone end by
     /// themselves.
-    pub(crate) fn configure(&mut self, pools: Vec<Pool>) {
-        let added = self.offers.configure(pools);
+    fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) {
+        let added = self.offers.configure(pools, known);
         self.served.send_modify(|served| {
             // An offer ends with its pool.
             served.retain(|pool| pool.offered.has_changed().is_ok());
@@ -72,8 +164,14 @@ impl Live {
             let name = offered.borrow().pool.name.clone();
             let host = Arc::clone(&self.host);
             let service = PoolService { name, host, offered, streams: watch::Sender::new(0) };
-            let (way, directory) = (self.way.clone(), self.directory.subscribe());
-            self.tasks.spawn(Registrar { service, way, directory, socket: None }.run());
+            let registrar = Registrar {
+                service,
+                way: self.way.clone(),
+                directory: self.directory.subscribe(),
+                settled: self.question.was_answered.subscribe(),
+                socket: None,
+            };
+            self.tasks.spawn(registrar.run());
         }
         while self.tasks.try_join_next().is_some() {}
     }
@@ -86,5 +184,18 @@ impl Live {
     /// Ends all pools, each of which removes its socket.
     pub(crate) async fn shut_down(mut self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// Asks a kubelet that may just be starting.
+async fn patiently(kubelet: Arc<PodResources>) -> Result<Arc<Holders>, HoldersError> {
+    let deadline = Instant::now() + FIRST_ANSWER;
+    loop {
+        match kubelet.holders().await {
+            Err(HoldersError::Unreachable { .. }) if Instant::now() < deadline => {
+                sleep(AFTER_REFUSAL).await;
+            }
+            answer => return answer,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod devices;
 mod health;
 mod holders;
 mod inventory;
+mod kept;
 mod live;
 mod offers;
 mod options;
@@ -87,10 +88,11 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let (events, _) = broadcast::channel(64);
 
     let host = Host { sysfs: Sysfs::at(&options.sysfs_root), dev: options.dev_root.clone() };
-    let mut live = Live::new(configuration, host, way.clone(), events.clone());
-    live.configure(pools);
-
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
+    let holders = Arc::clone(&pod_resources);
+    let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders);
+    live.start(pools).await;
+
     let devices = Devices { pools: live.served(), pod_resources };
     let socket = options.devices_socket.clone();
     let devices = tokio::spawn(async move {

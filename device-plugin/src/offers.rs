@@ -1,6 +1,6 @@
 //! What each pool offers to the kubelet now: looked up on the node, and passed to the pools' streams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use linkspan_linux::pci::Sysfs;
@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::health::Damper;
-use crate::inventory::Inventory;
+use crate::inventory::{DeviceId, Inventory};
+use crate::kept::{self, Known};
 use crate::pools::{self, Health, Member, Pool};
 
 /// What a pool offers.
@@ -27,6 +28,10 @@ pub(crate) struct Offers {
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
     current: Vec<Current>,
+    /// The last offers of pools that are not configured any more, some of whose devices may be held.
+    ended: Vec<Arc<Offer>>,
+    /// The devices that are not where the selectors alone would have them.
+    kept: BTreeSet<DeviceId>,
     /// When devices will be well again unless something happens.
     due: Option<Instant>,
 }
@@ -39,13 +44,20 @@ struct Current {
 
 impl Offers {
     pub(crate) fn new(sysfs: Sysfs) -> Self {
-        Self { sysfs, pools: Vec::new(), current: Vec::new(), due: None }
+        Self {
+            sysfs,
+            pools: Vec::new(),
+            current: Vec::new(),
+            ended: Vec::new(),
+            kept: BTreeSet::new(),
+            due: None,
+        }
     }
 
     /// Puts these pools in the place of those that there were, and looks at the node for them.
     /// Returns the offers of those that are new. A pool that was there before, by its name, keeps
     /// its listeners; those of one that isn't there any more hear of an empty offer, and no more.
-    pub(crate) fn configure(&mut self, pools: Vec<Pool>) -> Vec<Offered> {
+    pub(crate) fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) -> Vec<Offered> {
         let mut before: Vec<_> = self.current.drain(..).collect();
         let mut added = Vec::new();
         for pool in &pools {
@@ -64,11 +76,12 @@ impl Offers {
         for Current { offer, .. } in before {
             let pool = Arc::clone(&offer.borrow().pool);
             tracing::info!("{} is no longer configured", pool.name);
+            self.ended.push(Arc::clone(&offer.borrow()));
             offer.send_replace(Arc::new(Offer { pool, members: Vec::new() }));
         }
         let is_new = self.pools != pools;
         self.pools = pools;
-        self.look();
+        self.look(known);
         if is_new {
             self.warn_of_empty_pools();
         }
@@ -76,7 +89,7 @@ impl Offers {
     }
 
     /// Looks at the node, and tells the pools whose devices have changed.
-    pub(crate) fn look(&mut self) {
+    pub(crate) fn look(&mut self, known: Known<'_>) {
         let now = Instant::now();
         let inventory = match Inventory::read(&self.sysfs) {
             Ok((inventory, errors)) => {
@@ -90,7 +103,12 @@ impl Offers {
                 return;
             }
         };
-        let found = pools::divide(&self.pools, &inventory);
+        let mut found = pools::divide(&self.pools, &inventory);
+        let before = self.current.iter().map(|current| Arc::clone(&current.offer.borrow()));
+        let before: Vec<_> = before.chain(self.ended.iter().cloned()).collect();
+        self.kept = kept::keep(&self.pools, &before, &inventory, &mut found, known);
+        let is_kept = |member: &Member| self.kept.contains(&member.device.id);
+        self.ended.retain(|offer| offer.members.iter().any(is_kept));
         self.due = None;
         for ((pool, current), mut members) in self.pools.iter().zip(&mut self.current).zip(found) {
             let damping = pool.resource.health.damping;
@@ -98,6 +116,11 @@ impl Offers {
             self.due = [self.due, due].into_iter().flatten().min();
             current.offer.send_if_modified(|offered| tell(offered, pool, members));
         }
+    }
+
+    /// Whether some devices wait for the kubelet's word that nobody holds them.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// When to look again though nothing happens.

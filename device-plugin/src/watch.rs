@@ -29,28 +29,44 @@ pub(crate) struct Changes {
 
 /// Tells when the node's devices or the configuration may have changed.
 pub(crate) struct NodeWatch {
+    sources: Sources,
+    burst: Option<Burst>,
+}
+
+/// All that tells of changes.
+struct Sources {
     uevents: Uevents,
     network: NetworkEvents,
     configuration: FileWatch,
     hangup: Signal,
 }
 
+/// Changes that come close behind each other.
+struct Burst {
+    changes: Changes,
+    /// When they are told though more come.
+    latest: Instant,
+}
+
 impl NodeWatch {
     pub(crate) fn new(configuration: FileWatch) -> io::Result<Self> {
-        Ok(Self {
+        let sources = Sources {
             uevents: Uevents::open()?,
             network: NetworkEvents::subscribe()?,
             configuration,
             hangup: signal(SignalKind::hangup())?,
-        })
+        };
+        Ok(Self { sources, burst: None })
     }
 
     /// Returns when something may have changed since the last call and it is quiet again, or when
-    /// it is `due` anyway.
+    /// it is `due` anyway. May be dropped while it waits: nothing is lost.
     pub(crate) async fn changed(&mut self, due: Option<Instant>) -> io::Result<Changes> {
-        gather(due, async || self.one().await).await
+        gather(&mut self.burst, due, async || self.sources.one().await).await
     }
+}
 
+impl Sources {
     /// Waits for one event. May be dropped while it waits.
     async fn one(&mut self) -> io::Result<Changes> {
         loop {
@@ -75,23 +91,24 @@ impl NodeWatch {
 
 /// Makes one of all the changes that come close behind each other.
 async fn gather(
+    burst: &mut Option<Burst>,
     due: Option<Instant>,
     mut next: impl AsyncFnMut() -> io::Result<Changes>,
 ) -> io::Result<Changes> {
-    let mut all = match due {
-        Some(due) => match timeout_at(due, next()).await {
-            Ok(first) => first?,
-            Err(_) => return Ok(Changes::default()),
-        },
-        None => next().await?,
-    };
-    let latest = Instant::now() + LONGEST_WAIT;
     loop {
-        let quiet = (Instant::now() + QUIET).min(latest);
-        let Ok(more) = timeout_at(quiet, next()).await else { return Ok(all) };
-        let more = more?;
-        all.configuration |= more.configuration;
-        all.asked |= more.asked;
+        let until = burst.as_ref().map(|burst| burst.latest.min(Instant::now() + QUIET)).or(due);
+        let event = match until {
+            Some(until) => timeout_at(until, next()).await.ok(),
+            None => Some(next().await),
+        };
+        let Some(event) = event else {
+            return Ok(burst.take().map(|burst| burst.changes).unwrap_or_default());
+        };
+        let Changes { configuration, asked } = event?;
+        let latest = Instant::now() + LONGEST_WAIT;
+        let burst = burst.get_or_insert(Burst { changes: Changes::default(), latest });
+        burst.changes.configuration |= configuration;
+        burst.changes.asked |= asked;
     }
 }
 
@@ -150,7 +167,7 @@ mod tests {
         let closed = || io::Error::other("no more events");
         let mut next = async || receiver.recv().await.ok_or_else(closed);
         // The end of the events ends the last look's wait with an error.
-        while let Ok(changes) = gather(None, &mut next).await {
+        while let Ok(changes) = gather(&mut None, None, &mut next).await {
             looks.push((start.elapsed().as_millis(), changes));
         }
         looks
@@ -186,8 +203,22 @@ mod tests {
         let start = Instant::now();
         let due = Some(start + Duration::from_secs(5));
         let never = async || std::future::pending().await;
-        assert_eq!(gather(due, never).await.unwrap(), NODE);
+        assert_eq!(gather(&mut None, due, never).await.unwrap(), NODE);
         assert_eq!(start.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_loses_nothing() {
+        let mut burst = None;
+        let mut first = Some(CONFIGURATION);
+        let once = async || match first.take() {
+            Some(changes) => Ok(changes),
+            None => std::future::pending().await,
+        };
+        let cut = timeout_at(Instant::now() + QUIET / 2, gather(&mut burst, None, once)).await;
+        assert!(cut.is_err());
+        let never = async || std::future::pending().await;
+        assert_eq!(gather(&mut burst, None, never).await.unwrap(), CONFIGURATION);
     }
 
     #[test]

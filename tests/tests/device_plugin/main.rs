@@ -3,15 +3,16 @@
 
 mod configured;
 mod held;
+mod kept;
 mod offered;
 mod reconfigured;
 mod registered;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use linkspan_tests::daemon::Daemon;
+use linkspan_tests::daemon::{Daemon, Signal};
 use linkspan_tests::kubelet::{Kubelet, State};
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use serde_json::{Value, json};
@@ -26,6 +27,7 @@ struct Node {
     kubelet: Kubelet,
     tree: SysfsTree,
     directory: TempDir,
+    flags: Vec<String>,
 }
 
 fn pfs() -> [Pf; 2] {
@@ -51,17 +53,28 @@ impl Node {
         let dev = directory.path().join("dev");
         fs::create_dir_all(dev.join("vfio")).unwrap();
         let devices = directory.path().join("devices.sock");
-        let mut all = vec![
-            "--devices-socket",
-            devices.to_str().unwrap(),
-            "--sysfs-root",
-            tree.root().to_str().unwrap(),
-            "--dev-root",
-            dev.to_str().unwrap(),
+        let paths = [
+            ("--devices-socket", devices.as_path()),
+            ("--sysfs-root", tree.root()),
+            ("--dev-root", dev.as_path()),
         ];
-        all.extend(flags);
-        let plugin = Daemon::device_plugin(kubelet.directory(), &config, &all);
-        Self { plugin, kubelet, tree, directory }
+        let paths = paths.into_iter().flat_map(|(flag, path)| [flag, path.to_str().unwrap()]);
+        let flags = paths.chain(flags.iter().copied()).map(str::to_owned);
+        let flags: Vec<String> = flags.collect();
+        let plugin = start_plugin(&kubelet, &config, &flags);
+        Self { plugin, kubelet, tree, directory, flags }
+    }
+
+    /// Ends the plugin by a signal, and starts another.
+    fn restart_plugin(&mut self, signal: Signal) {
+        self.plugin.signal(signal);
+        self.plugin.wait(BOUND);
+        self.start_plugin();
+    }
+
+    /// Starts another plugin in the place of one that has ended.
+    fn start_plugin(&mut self) {
+        self.plugin = start_plugin(&self.kubelet, &self.config(), &self.flags);
     }
 
     fn wait(&self, what: &str, condition: impl FnMut(&State) -> bool) -> State {
@@ -99,6 +112,11 @@ impl Node {
     fn socket(&self, directory: &str, name: &str) -> PathBuf {
         self.kubelet.directory().join(directory).join(name)
     }
+}
+
+fn start_plugin(kubelet: &Kubelet, config: &Path, flags: &[String]) -> Daemon {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    Daemon::device_plugin(kubelet.directory(), config, &flags)
 }
 
 /// The text of a configuration with these resources.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use linkspan_proto::deviceplugin::DevicePluginOptions;
-use linkspan_tests::daemon::{Daemon, Signal};
+use linkspan_tests::daemon::Signal;
 use linkspan_tests::wait::until;
 use serde_json::json;
 
@@ -59,10 +59,7 @@ fn the_plugin_may_start_before_the_kubelet() {
     node.plugin.wait(BOUND);
     node.kubelet.kill();
     fs::remove_file(node.socket("device-plugins", "kubelet.sock")).unwrap();
-    let config = node.directory.path().join("config.json");
-    let sysfs = node.tree.root().to_str().unwrap().to_owned();
-    node.plugin =
-        Daemon::device_plugin(node.kubelet.directory(), &config, &["--sysfs-root", &sysfs]);
+    node.start_plugin();
     // It must not look again by itself: only the socket's appearance can wake it now.
     until("it waits", BOUND, || node.plugin.log().contains("waits for").then_some(()));
     node.kubelet.restart();
@@ -113,10 +110,7 @@ fn a_killed_plugin_comes_back_in_the_place_of_its_old_socket() {
     node.plugin.signal(Signal::KILL);
     node.plugin.wait(BOUND);
     assert!(node.socket("device-plugins", "linkspan.dev_fast.sock").exists());
-    let config = node.directory.path().join("config.json");
-    let sysfs = node.tree.root().to_str().unwrap().to_owned();
-    node.plugin =
-        Daemon::device_plugin(node.kubelet.directory(), &config, &["--sysfs-root", &sysfs]);
+    node.start_plugin();
     node.wait_for_return("linkspan.dev/fast", 2);
 }
 

@@ -1,0 +1,108 @@
+//! Devices that pods hold, when they or the configuration change: they stay in the pool that gave them, and
+//! nobody else gets them.
+
+use std::fs;
+
+use linkspan_proto::deviceplugin::HEALTHY;
+use linkspan_tests::daemon::Signal;
+use linkspan_tests::kubelet::State;
+use serde_json::{Value, json};
+
+use crate::{Node, fast, pfs};
+
+const KERNEL: &str = "linkspan.dev/kernel";
+const USER: &str = "linkspan.dev/user";
+
+/// Pools by driver: a device that is rebound belongs to the other one.
+fn by_driver() -> Value {
+    json!([
+        {"resourceName": "kernel", "selectors": {"pfNames": ["ens1"], "drivers": ["igbvf"]}},
+        {"resourceName": "user", "selectors": {"pfNames": ["ens1"], "drivers": ["vfio-pci"]}}
+    ])
+}
+
+impl Node {
+    /// Waits until a pool lists exactly these VFs of the first PF, whatever their health.
+    fn wait_for_vfs(&self, resource: &str, vfs: &[u32]) -> State {
+        let expected: Vec<String> = vfs.iter().map(|&vf| pfs()[0].vf(vf).to_string()).collect();
+        self.wait(&format!("{resource} has the VFs {vfs:?}"), |state| {
+            let known = state.resources.get(resource).filter(|known| known.streaming);
+            known.is_some_and(|known| known.devices.iter().map(|d| &d.id).eq(&expected))
+        })
+    }
+
+    /// Ends a pod, and has the kubelet write its state, as it does when it next gives a device.
+    fn end_pod(&self, pod: &str) {
+        self.kubelet.end_pod("default", pod);
+        fs::write(self.socket("device-plugins", "kubelet_internal_checkpoint"), "{}").unwrap();
+    }
+}
+
+#[test]
+fn a_held_device_stays_where_it_was_given_through_every_restart() {
+    let mut node = Node::start(by_driver());
+    node.wait_for_vfs(KERNEL, &[0, 1, 2, 3]);
+    let [held, free] = [0, 1].map(|index| pfs()[0].vf(index));
+    node.kubelet.run_pod("default", "pod", KERNEL, &[&held.to_string()]).unwrap();
+    for vf in [held, free] {
+        node.tree.bind(vf, Some("vfio-pci"));
+    }
+    node.plugin.signal(Signal::HUP);
+    let as_held = |node: &Node| {
+        node.wait_for_vfs(KERNEL, &[0, 2, 3]);
+        node.wait_for_vfs(USER, &[1]);
+    };
+    as_held(&node);
+    node.kubelet.restart();
+    as_held(&node);
+    node.restart_plugin(Signal::TERM);
+    as_held(&node);
+    node.kubelet.kill();
+    node.restart_plugin(Signal::KILL);
+    node.kubelet.restart();
+    as_held(&node);
+    node.end_pod("pod");
+    node.wait_for_vfs(KERNEL, &[2, 3]);
+    node.wait_for_vfs(USER, &[0, 1]);
+}
+
+#[test]
+fn a_held_device_of_a_removed_pool_is_nobody_else_s() {
+    let node = Node::start(fast());
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 2, 3]);
+    let held = pfs()[0].vf(2).to_string();
+    node.kubelet.run_pod("default", "pod", "linkspan.dev/fast", &[&held]).unwrap();
+    node.configure(json!([{"resourceName": "other", "selectors": {"pfNames": ["ens1"]}}]));
+    node.wait_for_vfs("linkspan.dev/other", &[0, 1, 3]);
+    // Also when the pool is there again, with other devices.
+    node.configure(json!([
+        {"resourceName": "other", "selectors": {"pfNames": ["ens1"]}},
+        {"resourceName": "fast", "selectors": {"pfNames": ["ens2"]}}
+    ]));
+    node.wait("the held one is back among others", |state| {
+        let known = state.resources["linkspan.dev/fast"].devices.iter();
+        known.map(|device| &device.id).any(|id| *id == held)
+    });
+    node.wait_for_vfs("linkspan.dev/other", &[0, 1, 3]);
+    node.end_pod("pod");
+    node.wait_for_vfs("linkspan.dev/other", &[0, 1, 2, 3]);
+    node.wait_for_devices("linkspan.dev/fast", 4);
+}
+
+#[test]
+fn a_device_that_is_gone_is_listed_ill_while_a_pod_holds_it() {
+    let node = Node::start(fast());
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 2, 3]);
+    let [held, free] = [1, 2].map(|index| pfs()[0].vf(index));
+    node.kubelet.run_pod("default", "pod", "linkspan.dev/fast", &[&held.to_string()]).unwrap();
+    for vf in [held, free] {
+        node.tree.remove_device(vf);
+    }
+    node.plugin.signal(Signal::HUP);
+    let state = node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 3]);
+    let ill: Vec<_> = state.resources["linkspan.dev/fast"].devices.iter().collect();
+    let ill: Vec<_> = ill.into_iter().filter(|d| d.health != HEALTHY).map(|d| &d.id).collect();
+    assert_eq!(ill, [&held.to_string()]);
+    node.end_pod("pod");
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 3]);
+}
