@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use linkspan_linux::inotify::DirectoryEvent;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::configuration::Configuration;
+use crate::counts::{NodeCounts, PoolCounts};
 use crate::holders::{Holders, HoldersError, PodResources};
 use crate::kept::Known;
 use crate::offers::{Offered, Offers};
@@ -30,6 +32,7 @@ pub(crate) struct Live {
     /// One for each pool.
     tasks: JoinSet<()>,
     served: watch::Sender<Vec<Served>>,
+    counts: Arc<NodeCounts>,
     pod_resources: Arc<PodResources>,
     question: Question,
 }
@@ -51,6 +54,9 @@ struct Question {
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     pub(crate) offered: Offered,
+    /// How many `ListAndWatch` streams are open.
+    pub(crate) streams: watch::Receiver<usize>,
+    pub(crate) counts: Arc<PoolCounts>,
 }
 
 /// A kubelet that doesn't answer for so long may not keep the pools from being served.
@@ -75,14 +81,16 @@ impl Live {
         directory: broadcast::Sender<DirectoryEvent>,
         pod_resources: Arc<PodResources>,
     ) -> Self {
+        let counts = Arc::<NodeCounts>::default();
         Self {
             configuration,
-            offers: Offers::new(host.sysfs.clone()),
+            offers: Offers::new(host.sysfs.clone(), Arc::clone(&counts)),
             host: Arc::new(host),
             way,
             directory,
             tasks: JoinSet::new(),
             served: watch::Sender::default(),
+            counts,
             pod_resources,
             question: Question::default(),
         }
@@ -104,7 +112,7 @@ impl Live {
             tokio::select! {
                 changes = node.changed(self.offers.due()) => {
                     let Changes { configuration, asked } = changes?;
-                    match configuration.then(|| self.configuration.read_again(asked)).flatten() {
+                    match configuration.then(|| self.read_again(asked)).flatten() {
                         Some(pools) => self.configure(pools, Known::NotYet),
                         None => self.offers.look(Known::NotYet),
                     }
@@ -158,12 +166,18 @@ impl Live {
         self.served.send_modify(|served| {
             // An offer ends with its pool.
             served.retain(|pool| pool.offered.has_changed().is_ok());
-            served.extend(added.iter().map(|offered| Served { offered: offered.clone() }));
         });
         for offered in added {
             let name = offered.borrow().pool.name.clone();
-            let host = Arc::clone(&self.host);
-            let service = PoolService { name, host, offered, streams: watch::Sender::new(0) };
+            let (host, counts) = (Arc::clone(&self.host), Arc::<PoolCounts>::default());
+            let streams = watch::Sender::new(0);
+            let served = Served {
+                offered: offered.clone(),
+                streams: streams.subscribe(),
+                counts: Arc::clone(&counts),
+            };
+            self.served.send_modify(|all| all.push(served));
+            let service = PoolService { name, host, offered, streams, counts };
             let registrar = Registrar {
                 service,
                 way: self.way.clone(),
@@ -174,6 +188,20 @@ impl Live {
             self.tasks.spawn(registrar.run());
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn read_again(&mut self, asked: bool) -> Option<Vec<Pool>> {
+        let pools = self.configuration.read_again(asked);
+        self.counts.is_refused.store(pools.is_none(), Ordering::Relaxed);
+        if pools.is_none() {
+            self.counts.refused_configurations.add_one();
+        }
+        pools
+    }
+
+    /// What has happened.
+    pub(crate) fn counts(&self) -> Arc<NodeCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// The pools that are served, now and later.

@@ -3,12 +3,15 @@
 mod allocate;
 mod authority;
 mod configuration;
+mod counts;
 mod devices;
 mod health;
 mod holders;
+mod http;
 mod inventory;
 mod kept;
 mod live;
+mod metrics;
 mod offers;
 mod options;
 mod pools;
@@ -21,17 +24,20 @@ mod watch;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use linkspan_linux::inotify::DirectoryWatch;
 use linkspan_linux::pci::Sysfs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
+use tokio::task::JoinSet;
 
 use configuration::{Configuration, ConfigurationError, FileWatch};
 use devices::Devices;
 use holders::PodResources;
 use live::Live;
+use metrics::Metrics;
 use options::{Options, Request};
 use prepare::Host;
 use register::Way;
@@ -68,7 +74,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let file = options.config_file.clone();
     let configuration = Configuration::at(file, options.resource_prefix.clone());
     // One thread: there is little to do, and most of that is to wait.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // What blocks is asked in a thread that ends at once.
+        .thread_keep_alive(Duration::ZERO)
+        .build()?;
     runtime.block_on(serve(options, configuration))
 }
 
@@ -93,12 +103,23 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders);
     live.start(pools).await;
 
-    let devices = Devices { pools: live.served(), pod_resources };
+    // What others ask for may fail to be served: the kubelet is served all the same.
+    let mut tellers = JoinSet::new();
+    let devices = Devices { pools: live.served(), pod_resources: Arc::clone(&pod_resources) };
     let socket = options.devices_socket.clone();
-    let devices = tokio::spawn(async move {
+    tellers.spawn(async move {
         let error = devices.serve(socket).await;
         tracing::error!("nobody can ask what a pod holds: {:#}", anyhow::Error::new(error));
     });
+    if let Some(address) = options.metrics_address.clone() {
+        let with_traffic = options.vf_traffic;
+        let (pools, counts) = (live.served(), live.counts());
+        let metrics = Metrics { pools, counts, pod_resources, with_traffic };
+        tellers.spawn(async move {
+            let error = http::serve(address, metrics).await;
+            tracing::error!("nobody can ask for metrics: {:#}", anyhow::Error::new(error));
+        });
+    }
 
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -111,8 +132,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         }
     };
     live.shut_down().await;
-    devices.abort();
-    // Its socket goes with it.
-    let _ = devices.await;
+    // Their sockets go with them.
+    tellers.shutdown().await;
     outcome
 }

@@ -7,6 +7,7 @@ use linkspan_linux::pci::Sysfs;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::counts::NodeCounts;
 use crate::health::Damper;
 use crate::inventory::{DeviceId, Inventory};
 use crate::kept::{self, Known};
@@ -25,6 +26,7 @@ pub(crate) type Offered = watch::Receiver<Arc<Offer>>;
 /// The offers of all pools.
 pub(crate) struct Offers {
     sysfs: Sysfs,
+    counts: Arc<NodeCounts>,
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
     current: Vec<Current>,
@@ -43,9 +45,10 @@ struct Current {
 }
 
 impl Offers {
-    pub(crate) fn new(sysfs: Sysfs) -> Self {
+    pub(crate) fn new(sysfs: Sysfs, counts: Arc<NodeCounts>) -> Self {
         Self {
             sysfs,
+            counts,
             pools: Vec::new(),
             current: Vec::new(),
             ended: Vec::new(),
@@ -91,6 +94,11 @@ impl Offers {
     /// Looks at the node, and tells the pools whose devices have changed.
     pub(crate) fn look(&mut self, known: Known<'_>) {
         let now = Instant::now();
+        self.look_at(now, known);
+        self.counts.looks.add(now.elapsed());
+    }
+
+    fn look_at(&mut self, now: Instant, known: Known<'_>) {
         let inventory = match Inventory::read(&self.sysfs) {
             Ok((inventory, errors)) => {
                 for error in errors {

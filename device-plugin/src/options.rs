@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use linkspan_config::resource_list::ResourcePrefix;
 
+use crate::http::Address;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
@@ -15,6 +17,9 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
                           and not through device-plugins/kubelet.sock
   --use-cdi               not done yet: refused
   --kubelet-dir PATH      the kubelet's directory [/var/lib/kubelet]
+  --metrics-address ADDR  serve /metrics, /healthz and /readyz on IP:PORT, :PORT or unix:/PATH [nowhere]
+  --vf-traffic=false      leave each VF's traffic out of the metrics: asking a PF for it takes 1 to 2 ms
+                          a VF, in which the kernel changes no interface
   --devices-socket PATH   where the CNI plugin asks what a pod holds [/run/linkspan/devices.sock]
   --sysfs-root PATH       another sysfs than /sys, for tests
   --dev-root PATH         where the host's device nodes are seen [/dev]
@@ -43,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) plugin_watcher: bool,
     pub(crate) kubelet_dir: PathBuf,
     pub(crate) devices_socket: PathBuf,
+    pub(crate) metrics_address: Option<Address>,
+    pub(crate) vf_traffic: bool,
     pub(crate) sysfs_root: PathBuf,
     pub(crate) dev_root: PathBuf,
 }
@@ -72,6 +79,8 @@ impl Request {
             plugin_watcher: false,
             kubelet_dir: "/var/lib/kubelet".into(),
             devices_socket: linkspan_proto::devices::SOCKET.into(),
+            metrics_address: None,
+            vf_traffic: true,
             sysfs_root: "/sys".into(),
             dev_root: "/dev".into(),
         };
@@ -89,13 +98,14 @@ impl Request {
                 "plugin-watcher" => {
                     options.plugin_watcher = switch("plugin-watcher", inline.as_deref())?;
                 }
+                "vf-traffic" => options.vf_traffic = switch("vf-traffic", inline.as_deref())?,
                 "use-cdi" => {
                     if switch("use-cdi", inline.as_deref())? {
                         return Err(OptionsError::Cdi);
                     }
                 }
                 "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
-                | "sysfs-root" | "dev-root" => {
+                | "metrics-address" | "sysfs-root" | "dev-root" => {
                     let value = inline.or_else(|| arguments.next());
                     let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
                     options.set(flag, &value)?;
@@ -114,6 +124,7 @@ impl Options {
             "config-file" => self.config_file = value.into(),
             "kubelet-dir" => self.kubelet_dir = value.into(),
             "devices-socket" => self.devices_socket = value.into(),
+            "metrics-address" => self.metrics_address = Some(metrics_address(value)?),
             "sysfs-root" => self.sysfs_root = value.into(),
             _ => self.dev_root = value.into(),
         }
@@ -126,6 +137,14 @@ fn prefix(value: &str) -> Result<ResourcePrefix, OptionsError> {
         flag: "resource-prefix",
         value: error.text,
         expected: error.expected,
+    })
+}
+
+fn metrics_address(value: &str) -> Result<Address, OptionsError> {
+    value.parse().map_err(|_| OptionsError::BadValue {
+        flag: "metrics-address",
+        value: value.to_owned(),
+        expected: "an address such as 127.0.0.1:9808, :9808 or unix:/run/linkspan/metrics.sock",
     })
 }
 
@@ -170,6 +189,10 @@ mod tests {
             (
                 "--use-cdi",
                 "--use-cdi is not done yet, expected to be left out: devices are passed as device nodes",
+            ),
+            (
+                "--metrics-address=localhost",
+                r#"--metrics-address is "localhost", expected an address such as 127.0.0.1:9808, :9808 or unix:/run/linkspan/metrics.sock"#,
             ),
             ("--use-cdi=maybe", r#"--use-cdi is "maybe", expected true or false"#),
             (

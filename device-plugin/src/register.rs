@@ -5,6 +5,7 @@
 //! announces itself, at once when the kubelet's socket appears.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use linkspan_linux::inotify::DirectoryEvent;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
+use crate::counts::PoolCounts;
 use crate::offers::Offered;
 use crate::server::{OPTIONS, PoolService, Socket};
 use crate::socket::ServeError;
@@ -100,6 +102,7 @@ impl Registrar {
                         Ok(true) => Some(Instant::now() + AFTER_ACCEPTANCE),
                         Ok(false) => None,
                         Err(error) => {
+                            self.service.counts.failed_registrations.add_one();
                             let name = &self.service.name;
                             tracing::warn!("{name} is not registered: {:#}", anyhow::Error::new(error));
                             let again = Instant::now() + pause;
@@ -176,6 +179,7 @@ impl Registrar {
             self.serve()?;
         }
         self.register(&kubelet).await?;
+        self.service.counts.registrations.add_one();
         tracing::info!("{name} is registered");
         Ok(true)
     }
@@ -187,7 +191,11 @@ impl Registrar {
         let mut services =
             Server::builder().add_service(DevicePluginServer::new(self.service.clone()));
         if let Way::PluginWatcher(_) = self.way {
-            let info = PoolInfo { name: self.service.name.to_string(), endpoint: path.clone() };
+            let info = PoolInfo {
+                name: self.service.name.to_string(),
+                endpoint: path.clone(),
+                counts: Arc::clone(&self.service.counts),
+            };
             services = services.add_service(RegistrationServer::new(info));
         }
         self.socket = Some(Socket::serve(path, services)?);
@@ -220,6 +228,7 @@ const KUBELET_SOCKET: &str = "kubelet.sock";
 struct PoolInfo {
     name: String,
     endpoint: PathBuf,
+    counts: Arc<PoolCounts>,
 }
 
 #[tonic::async_trait]
@@ -239,8 +248,10 @@ impl Registration for PoolInfo {
     ) -> Result<Response<RegistrationStatusResponse>, Status> {
         let status = status.into_inner();
         if status.plugin_registered {
+            self.counts.registrations.add_one();
             tracing::info!("{} is registered", self.name);
         } else {
+            self.counts.failed_registrations.add_one();
             // The watcher will try again by itself.
             tracing::warn!("{} is not registered: the kubelet says: {}", self.name, status.error);
         }

@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 use crate::allocate;
 use crate::authority::Localhost;
+use crate::counts::PoolCounts;
 use crate::offers::{Offer, Offered};
 use crate::pools::{Health, Member, Pool, PoolName};
 use crate::preferred::{self, Wanted};
@@ -35,6 +36,7 @@ pub(crate) struct PoolService {
     pub(crate) offered: Offered,
     /// How many `ListAndWatch` streams are open.
     pub(crate) streams: watch::Sender<usize>,
+    pub(crate) counts: Arc<PoolCounts>,
 }
 
 #[tonic::async_trait]
@@ -83,8 +85,14 @@ impl DevicePlugin for PoolService {
     ) -> Result<Response<AllocateResponse>, Status> {
         let requests = request.into_inner().container_requests;
         let offer = Arc::clone(&self.offered.borrow());
-        let responses =
-            requests.iter().map(|request| allocate::allocate(&offer, &self.host, request));
+        let responses = requests.iter().map(|request| {
+            let answer = allocate::allocate(&offer, &self.host, request);
+            let counts = &self.counts;
+            let count =
+                if answer.is_ok() { &counts.allocations } else { &counts.failed_allocations };
+            count.add_one();
+            answer
+        });
         let container_responses = responses.collect::<Result<_, _>>()?;
         Ok(Response::new(AllocateResponse { container_responses }))
     }

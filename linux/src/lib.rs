@@ -27,7 +27,7 @@ pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};
 pub use random::{random_below, random_mac};
 pub use route::Route;
-pub use vf::{SetVfError, VfChange, VfSettings};
+pub use vf::{SetVfError, VfChange, VfSettings, VfTraffic};
 
 pub mod inotify;
 pub mod network_events;

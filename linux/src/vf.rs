@@ -1,6 +1,7 @@
 //! What a PF has set for its VFs: read for all of them at once, changed for one VF by one message.
 
 mod list;
+mod traffic;
 
 use linkspan_types::{LinkState, MacAddr, Rates, VlanProtocol, VlanTag};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -9,7 +10,9 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage, Lin
 use serde::{Deserialize, Serialize};
 
 use crate::netlink::{NetlinkError, RouteSocket};
-use list::parse_list;
+use list::{parse_list, parse_settings};
+
+pub use traffic::VfTraffic;
 
 /// The PF's settings for one VF.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +186,7 @@ impl RouteSocket {
         let mask = vec![LinkExtentMask::Vf, LinkExtentMask::SkipStats];
         message.attributes.push(LinkAttribute::ExtMask(mask));
         let reply = self.get_large(RouteNetlinkMessage::GetLink(message), action)?;
-        parse_list(&reply).map_err(|what| NetlinkError::garbled(&action(), what))
+        parse_list(&reply, parse_settings).map_err(|what| NetlinkError::garbled(&action(), what))
     }
 
     /// Changes a PF's settings for one VF by one message. `pf` names the PF in an error.

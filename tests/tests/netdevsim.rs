@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use linkspan_linux::{RouteSocket, VfSettings};
+use linkspan_linux::{RouteSocket, VfSettings, VfTraffic};
 use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::{Pod, run};
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         every_setting_reaches_the_kernel_and_is_restored,
         rates_that_are_not_configured_stay_and_must_fit,
         the_last_of_512_vfs_is_saved_and_restored,
+        the_traffic_of_each_of_512_vfs_is_read,
         ports_and_vfs_may_come_and_go_while_we_look,
         a_vf_without_its_pf_is_moved_and_comes_back,
     ];
@@ -190,6 +191,14 @@ fn the_last_of_512_vfs_is_saved_and_restored() {
     assert_eq!(during.vlan, tag(100, 0, VlanProtocol::Dot1Q));
     network.del(&pod, "net1");
     assert_eq!(settings(511), before);
+}
+
+/// The simulated PF counts nothing: there is an answer for each VF, and all are zeros.
+fn the_traffic_of_each_of_512_vfs_is_read() {
+    let _simulated = Simulated::new(15, 512);
+    let mut socket = RouteSocket::open().unwrap();
+    let index = socket.link_by_name(&PF.parse().unwrap()).unwrap().index;
+    assert_eq!(socket.vf_traffic(index).unwrap(), vec![VfTraffic::default(); 512]);
 }
 
 fn of_512_vfs_an_add_asks_once_and_a_del_never() {

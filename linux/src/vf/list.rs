@@ -1,4 +1,4 @@
-//! Reads the list of VF settings in the kernel's description of a PF.
+//! Reads the list of VFs in the kernel's description of a PF.
 
 use linkspan_types::{LinkState, MacAddr, Rates, VlanId, VlanPriority, VlanProtocol, VlanTag};
 use netlink_packet_core::{NLA_ALIGNTO, NLA_HEADER_SIZE, NlaBuffer, NlasIterator};
@@ -17,19 +17,22 @@ const IFLA_VF_TRUST: u16 = 9;
 const IFLA_VF_VLAN_LIST: u16 = 12;
 const LINK_HEADER: usize = 16;
 
-/// Reads the VF list of an `RTM_NEWLINK` message.
+/// Reads the VF list of an `RTM_NEWLINK` message, each entry by `parse`.
 ///
 /// The list is one attribute, and an attribute's length has 16 bits: from about 200 VFs on it has wrapped
 /// around, and a reader that believes it loses most of the list, or reads its middle as other attributes.
 /// All entries are there, though, and their number stands before them (`IFLA_NUM_VF`): they are read by
 /// that number, and the length is not looked at.
-pub(super) fn parse_list(message: &[u8]) -> Result<Vec<VfSettings>, String> {
+pub(super) fn parse_list<T>(
+    message: &[u8],
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, String> {
     let mut rest = message.get(LINK_HEADER..).ok_or("a short link message")?;
     let mut count = 0;
     while !rest.is_empty() {
         let kind = NlaBuffer::new(rest.get(..NLA_HEADER_SIZE).ok_or("a short attribute")?).kind();
         if kind == IFLA_VFINFO_LIST {
-            return parse_entries(&rest[NLA_HEADER_SIZE..], count);
+            return parse_entries(&rest[NLA_HEADER_SIZE..], count, parse);
         }
         let (value, after) = split_attribute(rest)?;
         if kind == IFLA_NUM_VF {
@@ -40,12 +43,16 @@ pub(super) fn parse_list(message: &[u8]) -> Result<Vec<VfSettings>, String> {
     Ok(Vec::new())
 }
 
-fn parse_entries(mut rest: &[u8], count: usize) -> Result<Vec<VfSettings>, String> {
+fn parse_entries<T>(
+    mut rest: &[u8],
+    count: usize,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, String> {
     let mut all = Vec::new();
     for vf in 0..count {
         let (entry, after) =
             split_attribute(rest).map_err(|e| format!("VF {vf} of {count}: {e}"))?;
-        all.push(parse_entry(entry).ok_or_else(|| format!("VF {vf} of {count}: a short setting"))?);
+        all.push(parse(entry).ok_or_else(|| format!("VF {vf} of {count}: a short attribute"))?);
         rest = after;
     }
     Ok(all)
@@ -59,7 +66,7 @@ fn split_attribute(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     Ok((&bytes[NLA_HEADER_SIZE..length], after))
 }
 
-fn parse_entry(entry: &[u8]) -> Option<VfSettings> {
+pub(super) fn parse_settings(entry: &[u8]) -> Option<VfSettings> {
     let mut settings = VfSettings::default();
     for attribute in NlasIterator::new(entry).map_while(Result::ok) {
         // Each value starts with the VF's number.
@@ -165,7 +172,7 @@ mod tests {
     #[test]
     fn every_vf_is_read_also_from_a_list_whose_length_has_wrapped() {
         for count in [0, 1, 7, 512, 2048] {
-            let all = parse_list(&message(count)).expect("a whole list");
+            let all = parse_list(&message(count), parse_settings).expect("a whole list");
             assert_eq!(all.len(), count as usize);
             let Some(last) = all.last() else { continue };
             let [high, low] = u16::try_from(count - 1).expect("few VFs").to_be_bytes();
@@ -189,7 +196,7 @@ mod tests {
         let whole = message(3);
         let list_ends = whole.len() - 4;
         for length in 0..list_ends {
-            let read = parse_list(&whole[..length]);
+            let read = parse_list(&whole[..length], parse_settings);
             assert!(read.is_err() || read == Ok(Vec::new()), "{length} bytes gave {read:?}");
         }
     }

@@ -4,6 +4,7 @@
 mod configured;
 mod held;
 mod kept;
+mod measured;
 mod offered;
 mod reconfigured;
 mod registered;
@@ -53,8 +54,11 @@ impl Node {
         let dev = directory.path().join("dev");
         fs::create_dir_all(dev.join("vfio")).unwrap();
         let devices = directory.path().join("devices.sock");
+        let metrics =
+            PathBuf::from(format!("unix:{}", directory.path().join("metrics.sock").display()));
         let paths = [
             ("--devices-socket", devices.as_path()),
+            ("--metrics-address", metrics.as_path()),
             ("--sysfs-root", tree.root()),
             ("--dev-root", dev.as_path()),
         ];

@@ -1,0 +1,214 @@
+//! What Prometheus is told, and whether the program is ready: looked up when somebody asks.
+
+mod text;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::watch;
+
+use crate::counts::{Looks, NodeCounts, PoolCounts};
+use crate::holders::{Holders, PodResources};
+use crate::live::Served;
+use crate::offers::Offer;
+use crate::pools::Health;
+use text::{Family, Kind, Sample, Value};
+use traffic::Traffic;
+
+/// What the answers are made of.
+pub(crate) struct Metrics {
+    pub(crate) pools: watch::Receiver<Vec<Served>>,
+    pub(crate) counts: Arc<NodeCounts>,
+    pub(crate) pod_resources: Arc<PodResources>,
+    /// Whether the PFs are asked for their VFs' traffic.
+    pub(crate) with_traffic: bool,
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+impl Metrics {
+    /// All metrics, in the text format.
+    pub(crate) async fn text(&self) -> String {
+        let offers: Vec<Arc<Offer>> =
+            self.pools.borrow().iter().map(|pool| Arc::clone(&pool.offered.borrow())).collect();
+        let holders = self.pod_resources.holders().await.unwrap_or_default();
+        let traffic =
+            if self.with_traffic { Traffic::of(&offers).await } else { Traffic::default() };
+        let mut families = vec![build()];
+        families.extend(devices(&offers, &holders));
+        families.extend(self.events());
+        families.extend(traffic.families(&offers, &holders));
+        text::render(&families)
+    }
+
+    /// What keeps the program from being ready; nothing where it is.
+    pub(crate) fn unready(&self) -> Vec<String> {
+        let deaf = |pool: &Served| {
+            let name = &pool.offered.borrow().pool.name;
+            (*pool.streams.borrow() == 0).then(|| format!("the kubelet does not watch {name}"))
+        };
+        let mut reasons: Vec<_> = self.pools.borrow().iter().filter_map(deaf).collect();
+        if self.counts.is_refused.load(Ordering::Relaxed) {
+            reasons.push("the configuration can't be used; the earlier one is in force".to_owned());
+        }
+        reasons
+    }
+
+    fn events(&self) -> Vec<Family> {
+        let pools = self.pools.borrow();
+        let of_each = |name, help, count: fn(&PoolCounts) -> u64| {
+            let sample = |pool: &Served| {
+                let name = pool.offered.borrow().pool.name.to_string();
+                Sample::new(vec![("pool", name)], count(&pool.counts))
+            };
+            Family { name, kind: Kind::Counter, help, samples: pools.iter().map(sample).collect() }
+        };
+        let streams = pools.iter().map(|pool| {
+            let name = pool.offered.borrow().pool.name.to_string();
+            let open = u64::try_from(*pool.streams.borrow()).unwrap_or(u64::MAX);
+            Sample::new(vec![("pool", name)], open)
+        });
+        let refused = u64::from(self.counts.is_refused.load(Ordering::Relaxed));
+        vec![
+            of_each("linkspan_allocations_total", "Containers that were given devices.", |c| {
+                c.allocations.get()
+            }),
+            of_each("linkspan_allocation_failures_total", "Containers that were refused.", |c| {
+                c.failed_allocations.get()
+            }),
+            of_each("linkspan_registrations_total", "Registrations with the kubelet.", |c| {
+                c.registrations.get()
+            }),
+            of_each("linkspan_registration_failures_total", "Registrations that failed.", |c| {
+                c.failed_registrations.get()
+            }),
+            Family {
+                name: "linkspan_kubelet_streams",
+                kind: Kind::Gauge,
+                help: "Streams by which the kubelet watches a pool; 0 is wrong.",
+                samples: streams.collect(),
+            },
+            Family {
+                name: "linkspan_configuration_refused",
+                kind: Kind::Gauge,
+                help: "1 while the configuration's file can't be used and an earlier one is in force.",
+                samples: vec![Sample::new(Labels::new(), refused)],
+            },
+            Family {
+                name: "linkspan_configuration_errors_total",
+                kind: Kind::Counter,
+                help: "Configurations that could not be used.",
+                samples: vec![Sample::new(Labels::new(), self.counts.refused_configurations.get())],
+            },
+            looks(&self.counts.looks),
+        ]
+    }
+}
+
+fn build() -> Family {
+    let labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    Family {
+        name: "linkspan_build_info",
+        kind: Kind::Gauge,
+        help: "The program's version.",
+        samples: vec![Sample::new(labels, 1)],
+    }
+}
+
+fn devices(offers: &[Arc<Offer>], holders: &Holders) -> [Family; 3] {
+    let mut counts: BTreeMap<(String, String, &str), u64> = BTreeMap::new();
+    let (mut unhealthy, mut held) = (Vec::new(), Vec::new());
+    for offer in offers {
+        let pool = offer.pool.name.to_string();
+        for member in &offer.members {
+            let (pf, id) = (member.device.pf().address.to_string(), member.device.id.to_string());
+            let labels = || vec![("pool", pool.clone()), ("device", id.clone())];
+            let healthy = u64::from(member.health == Health::Healthy);
+            for (health, count) in [("healthy", healthy), ("unhealthy", 1 - healthy)] {
+                *counts.entry((pool.clone(), pf.clone(), health)).or_default() += count;
+            }
+            if let Health::Unhealthy(reason) = &member.health {
+                let mut labels = labels();
+                labels.push(("reason", reason.to_string()));
+                unhealthy.push(Sample::new(labels, 1));
+            }
+            if let Some(holder) = holders.holder(&pool, &id) {
+                let mut labels = labels();
+                labels.extend(pod_labels(&holder.namespace, &holder.pod));
+                labels.push(("container", holder.container.clone()));
+                held.push(Sample::new(labels, 1));
+            }
+        }
+    }
+    let counts = counts.into_iter().map(|((pool, pf, health), count)| {
+        Sample::new(vec![("pool", pool), ("pf", pf), ("health", health.to_owned())], count)
+    });
+    let gauge = |name, help, samples| Family { name, kind: Kind::Gauge, help, samples };
+    [
+        gauge("linkspan_devices", "Devices by pool, PF and health.", counts.collect()),
+        gauge("linkspan_device_unhealthy", "Devices that are not healthy, and why.", unhealthy),
+        gauge("linkspan_device_held", "Devices that pods hold.", held),
+    ]
+}
+
+fn pod_labels(namespace: &str, pod: &str) -> Labels {
+    vec![("namespace", namespace.to_owned()), ("pod", pod.to_owned())]
+}
+
+fn looks(looks: &Looks) -> Family {
+    let up_to = looks.up_to();
+    let bucket = |(bound, count): (&dyn Display, &u64)| Sample {
+        suffix: "_bucket",
+        ..Sample::new(vec![("le", bound.to_string())], *count)
+    };
+    let bounds = Looks::BOUNDS.iter().map(|bound| -> &dyn Display { bound });
+    let mut samples: Vec<_> =
+        bounds.chain([&"+Inf" as &dyn Display]).zip(&up_to).map(bucket).collect();
+    let total = Value::Fraction(looks.total().as_secs_f64());
+    samples.push(Sample { suffix: "_sum", labels: Labels::new(), value: total });
+    let [.., all] = up_to;
+    samples.push(Sample { suffix: "_count", ..Sample::new(Labels::new(), all) });
+    Family {
+        name: "linkspan_rescan_duration_seconds",
+        kind: Kind::Histogram,
+        help: "How long it took to look at the node's devices.",
+        samples,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::pools::{Needs, Reason};
+    use crate::prepare::tests::Node;
+
+    #[test]
+    fn devices_are_counted_by_health_and_what_ails_them_is_told() {
+        let mut node = Node::with(Needs::default());
+        let all = node.members.len();
+        node.members[0].health = Health::Unhealthy(Reason::NoCarrier("ens1".parse().unwrap()));
+        let (ill, pf) =
+            (node.members[0].device.id.to_string(), node.members[0].device.pf().address);
+        let offers = [Arc::new(Offer { pool: Node::pool().into(), members: node.members.clone() })];
+        let text = text::render(&devices(&offers, &Holders::default()));
+        let pool = &offers[0].pool.name;
+        for expected in [
+            format!(
+                "linkspan_devices{{pool=\"{pool}\",pf=\"{pf}\",health=\"healthy\"}} {}\n",
+                all - 1
+            ),
+            format!("linkspan_devices{{pool=\"{pool}\",pf=\"{pf}\",health=\"unhealthy\"}} 1\n"),
+            format!(
+                "linkspan_device_unhealthy{{pool=\"{pool}\",device=\"{ill}\",\
+                 reason=\"ens1 has no carrier\"}} 1\n"
+            ),
+        ] {
+            assert!(text.contains(&expected), "{expected} is not in\n{text}");
+        }
+    }
+}

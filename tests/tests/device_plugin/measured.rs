@@ -1,0 +1,114 @@
+//! What the plugin tells Prometheus and who watches over it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use linkspan_tests::wait::until;
+use serde_json::json;
+
+use crate::{BOUND, Node, fast};
+
+const FAST: &str = "linkspan.dev/fast";
+
+/// The status and the text of an answer.
+fn get(node: &Node, path: &str) -> (u16, String) {
+    let socket = node.directory.path().join("metrics.sock");
+    let mut client = until("it serves metrics", BOUND, || UnixStream::connect(&socket).ok());
+    write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(path != "/metrics" || head.contains("text/plain; version=0.0.4"), "{head}");
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn metrics(node: &Node) -> String {
+    let (status, text) = get(node, "/metrics");
+    assert_eq!(status, 200);
+    is_sound(&text);
+    text
+}
+
+/// Each series once, below what it is, with a number; each family's lines together.
+fn is_sound(text: &str) {
+    let mut series = BTreeSet::new();
+    let (mut families, mut family) = (BTreeSet::new(), "");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            family = rest.split(' ').next().unwrap();
+            assert!(families.insert(family), "{family} twice");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let kind = rest.strip_prefix(family).unwrap().trim();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+        } else {
+            let (name, number) = line.rsplit_once(' ').unwrap();
+            assert!(name.starts_with(family) && series.insert(name), "{line}");
+            number.parse::<f64>().unwrap();
+        }
+    }
+}
+
+fn assert_told(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|told| told == *line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn devices_holders_and_events_are_told() {
+    let node = Node::start(json!([
+        {"resourceName": "fast", "selectors": {"pfNames": ["ens1"]}},
+        {"resourceName": "slow", "selectors": {"pfNames": ["ens2#0-1"]}}
+    ]));
+    node.wait_for_devices(FAST, 4);
+    node.wait_for_devices("linkspan.dev/slow", 2);
+    node.kubelet.run_pod("ns", "p", FAST, &["0000:01:10.2"]).unwrap();
+    node.kubelet.allocate(FAST, &["0000:ff:10.2"]).unwrap_err();
+    let told = metrics(&node);
+    assert_told(
+        &told,
+        &[
+            r#"linkspan_devices{pool="linkspan.dev/fast",pf="0000:01:00.0",health="healthy"} 4"#,
+            r#"linkspan_devices{pool="linkspan.dev/fast",pf="0000:01:00.0",health="unhealthy"} 0"#,
+            r#"linkspan_devices{pool="linkspan.dev/slow",pf="0000:81:00.0",health="healthy"} 2"#,
+            r#"linkspan_device_held{pool="linkspan.dev/fast",device="0000:01:10.2",namespace="ns",pod="p",container="app"} 1"#,
+            r#"linkspan_allocations_total{pool="linkspan.dev/fast"} 1"#,
+            r#"linkspan_allocation_failures_total{pool="linkspan.dev/fast"} 1"#,
+            r#"linkspan_allocations_total{pool="linkspan.dev/slow"} 0"#,
+            r#"linkspan_registrations_total{pool="linkspan.dev/slow"} 1"#,
+            r#"linkspan_registration_failures_total{pool="linkspan.dev/slow"} 0"#,
+            r#"linkspan_kubelet_streams{pool="linkspan.dev/slow"} 1"#,
+            "linkspan_configuration_refused 0",
+        ],
+    );
+    let looks =
+        told.lines().find_map(|l| l.strip_prefix("linkspan_rescan_duration_seconds_count "));
+    assert!(looks.unwrap().parse::<u32>().unwrap() >= 1, "{told}");
+}
+
+#[test]
+fn it_is_ready_while_the_kubelet_watches_each_pool_and_the_configuration_is_good() {
+    let mut node = Node::start(fast());
+    node.wait_for_devices(FAST, 4);
+    let ok = (200, "ok\n".to_owned());
+    assert_eq!(get(&node, "/readyz"), ok);
+    node.kubelet.kill();
+    until("it is not ready", BOUND, || (get(&node, "/readyz").0 == 503).then_some(()));
+    assert_eq!(get(&node, "/readyz").1, "the kubelet does not watch linkspan.dev/fast\n");
+    assert_eq!(get(&node, "/healthz"), ok, "it can't help that");
+    node.kubelet.restart();
+    node.wait_for_devices(FAST, 4);
+    let config = node.directory.path().join("config.json");
+    let good = fs::read(&config).unwrap();
+    fs::write(&config, "{").unwrap();
+    until("it is not ready", BOUND, || (get(&node, "/readyz").0 == 503).then_some(()));
+    let told = metrics(&node);
+    assert_told(&told, &["linkspan_configuration_refused 1"]);
+    assert!(!told.contains("linkspan_configuration_errors_total 0"), "{told}");
+    fs::write(&config, good).unwrap();
+    until("it is ready", BOUND, || (get(&node, "/readyz") == ok).then_some(()));
+    assert_eq!(get(&node, "/else").0, 404);
+}
