@@ -1,11 +1,11 @@
 //! The file by which Multus learns what device an attachment has, and tells the pod (Device Information
 //! Specification 1.1.0 of the Network Plumbing Working Group).
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use linkspan_proto::device_info::{self, ATTACHMENT_FOLDER, DeviceInfo, draft_of};
 use linkspan_types::PciAddress;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,9 @@ use crate::spec::{CniError, Code};
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceInfoError {
     /// The path leads elsewhere: whoever writes a network's configuration could have any file replaced.
-    #[error("`runtimeConfig.CNIDeviceInfoFile` is {0:?}, expected a file in /var/run/{FOLDER}")]
+    #[error(
+        "`runtimeConfig.CNIDeviceInfoFile` is {0:?}, expected a file in /var/run/{ATTACHMENT_FOLDER}"
+    )]
     Elsewhere(PathBuf),
     /// The place is taken by something that Multus has not put there.
     #[error("`runtimeConfig.CNIDeviceInfoFile` is {0:?}, which is no regular file")]
@@ -32,8 +34,6 @@ pub enum DeviceInfoError {
     },
 }
 
-/// Where the specification has the files (section 4.2), below `/var/run`.
-const FOLDER: &str = "k8s.cni.cncf.io/devinfo/cni";
 /// How many bytes of a file that is there already are looked at.
 const LIMIT: u64 = 1 << 16;
 
@@ -52,18 +52,11 @@ pub fn write(
         Ok(_) => read(path),
         Err(_) => None,
     };
-    let description = describe(there, device, pf);
-    let put = || {
-        if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        }
-        let draft = draft_of(path);
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&draft)?;
-        write!(file, "{description}")?;
-        fs::rename(&draft, path)
-    };
-    put().map_err(|source| DeviceInfoError::Io { action: "write", path: path.to_owned(), source })
+    device_info::write(path, &describe(there, device, pf)).map_err(|source| DeviceInfoError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Removes the file; that there is none, or something else, is no error. Multus does the same after DEL.
@@ -82,14 +75,8 @@ pub fn remove(path: &Path) -> Result<(), DeviceInfoError> {
 }
 
 fn is_in_place(path: &Path) -> bool {
-    path.parent().is_some_and(|folder| folder.ends_with(FOLDER)) && path.file_name().is_some()
-}
-
-/// Beside the file. The path is one attachment's alone, so nobody else writes there.
-fn draft_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".linkspan");
-    name.into()
+    path.parent().is_some_and(|folder| folder.ends_with(ATTACHMENT_FOLDER))
+        && path.file_name().is_some()
 }
 
 fn read(path: &Path) -> Option<Map<String, Value>> {
@@ -104,12 +91,10 @@ fn describe(
     device: PciAddress,
     pf: Option<PciAddress>,
 ) -> Value {
-    let device = device.to_string();
-    let known = there.filter(|there| section_of(there)["pci-address"] == device.as_str());
-    let mut whole = known.map_or_else(
-        || json!({ "type": "pci", "version": "1.1.0", "pci": { "pci-address": device } }),
-        Value::Object,
-    );
+    let address = device.to_string();
+    let known = there.filter(|there| section_of(there)["pci-address"] == address.as_str());
+    let Some(known) = known else { return DeviceInfo::of(device, pf).to_json() };
+    let mut whole = Value::Object(known);
     let kind = whole["type"].as_str().unwrap_or_default().to_owned();
     if let Some(pf) = pf
         && whole[&kind].get("pf-pci-address").is_none()
@@ -152,7 +137,7 @@ mod tests {
     const PF: &str = "0000:01:02.0";
 
     fn place(run: &TempDir, name: &str) -> PathBuf {
-        run.path().join(FOLDER).join(name)
+        run.path().join(ATTACHMENT_FOLDER).join(name)
     }
 
     fn write_at(path: &Path) -> Result<(), DeviceInfoError> {

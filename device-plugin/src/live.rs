@@ -14,6 +14,7 @@ use crate::configuration::Configuration;
 use crate::counts::{NodeCounts, PoolCounts};
 use crate::holders::{Holders, HoldersError, PodResources};
 use crate::kept::Known;
+use crate::leftovers::Leftovers;
 use crate::offers::{Offered, Offers};
 use crate::pools::Pool;
 use crate::prepare::Host;
@@ -26,10 +27,11 @@ pub(crate) struct Live {
     configuration: Configuration,
     offers: Offers,
     host: Arc<Host>,
+    leftovers: Leftovers,
     way: Way,
     /// What happens in the directory of the pools' sockets.
     directory: broadcast::Sender<DirectoryEvent>,
-    /// One for each pool.
+    /// Those of all pools.
     tasks: JoinSet<()>,
     served: watch::Sender<Vec<Served>>,
     counts: Arc<NodeCounts>,
@@ -82,10 +84,15 @@ impl Live {
         pod_resources: Arc<PodResources>,
     ) -> Self {
         let counts = Arc::<NodeCounts>::default();
+        let leftovers = Leftovers {
+            device_info: host.device_info.clone(),
+            pod_resources: Arc::clone(&pod_resources),
+        };
         Self {
             configuration,
             offers: Offers::new(host.sysfs.clone(), Arc::clone(&counts)),
             host: Arc::new(host),
+            leftovers,
             way,
             directory,
             tasks: JoinSet::new(),
@@ -168,6 +175,7 @@ impl Live {
             served.retain(|pool| pool.offered.has_changed().is_ok());
         });
         for offered in added {
+            self.tasks.spawn(self.leftovers.clone().follow(offered.clone()));
             let name = offered.borrow().pool.name.clone();
             let (host, counts) = (Arc::clone(&self.host), Arc::<PoolCounts>::default());
             let streams = watch::Sender::new(0);

@@ -10,6 +10,7 @@ mod holders;
 mod http;
 mod inventory;
 mod kept;
+mod leftovers;
 mod live;
 mod metrics;
 mod offers;
@@ -97,7 +98,11 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     })?;
     let (events, _) = broadcast::channel(64);
 
-    let host = Host { sysfs: Sysfs::at(&options.sysfs_root), dev: options.dev_root.clone() };
+    let host = Host {
+        sysfs: Sysfs::at(&options.sysfs_root),
+        dev: options.dev_root.clone(),
+        device_info: options.device_info_dir.clone(),
+    };
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
     let holders = Arc::clone(&pod_resources);
     let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders);

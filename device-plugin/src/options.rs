@@ -21,6 +21,8 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
   --vf-traffic=false      leave each VF's traffic out of the metrics: asking a PF for it takes 1 to 2 ms
                           a VF, in which the kernel changes no interface
   --devices-socket PATH   where the CNI plugin asks what a pod holds [/run/linkspan/devices.sock]
+  --device-info-dir PATH  where Multus looks for what pods were given
+                          [/var/run/k8s.cni.cncf.io/devinfo/dp]
   --sysfs-root PATH       another sysfs than /sys, for tests
   --dev-root PATH         where the host's device nodes are seen [/dev]
   --help, --version
@@ -37,7 +39,7 @@ pub(crate) enum Request {
     /// Print the version.
     Version,
     /// Serve.
-    Run(Options),
+    Run(Box<Options>),
 }
 
 /// How to serve.
@@ -48,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) plugin_watcher: bool,
     pub(crate) kubelet_dir: PathBuf,
     pub(crate) devices_socket: PathBuf,
+    pub(crate) device_info_dir: PathBuf,
     pub(crate) metrics_address: Option<Address>,
     pub(crate) vf_traffic: bool,
     pub(crate) sysfs_root: PathBuf,
@@ -79,6 +82,7 @@ impl Request {
             plugin_watcher: false,
             kubelet_dir: "/var/lib/kubelet".into(),
             devices_socket: linkspan_proto::devices::SOCKET.into(),
+            device_info_dir: linkspan_proto::device_info::DEVICE_PLUGIN_FOLDER.into(),
             metrics_address: None,
             vf_traffic: true,
             sysfs_root: "/sys".into(),
@@ -105,7 +109,7 @@ impl Request {
                     }
                 }
                 "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
-                | "metrics-address" | "sysfs-root" | "dev-root" => {
+                | "device-info-dir" | "metrics-address" | "sysfs-root" | "dev-root" => {
                     let value = inline.or_else(|| arguments.next());
                     let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
                     options.set(flag, &value)?;
@@ -113,7 +117,7 @@ impl Request {
                 _ => return Err(OptionsError::Unknown(argument)),
             }
         }
-        Ok(Self::Run(options))
+        Ok(Self::Run(Box::new(options)))
     }
 }
 
@@ -125,6 +129,7 @@ impl Options {
             "kubelet-dir" => self.kubelet_dir = value.into(),
             "devices-socket" => self.devices_socket = value.into(),
             "metrics-address" => self.metrics_address = Some(metrics_address(value)?),
+            "device-info-dir" => self.device_info_dir = value.into(),
             "sysfs-root" => self.sysfs_root = value.into(),
             _ => self.dev_root = value.into(),
         }

@@ -1,8 +1,10 @@
-//! Allocate: the environment and the device nodes that a container needs for its devices.
+//! Allocate: the environment and the device nodes that a container needs for its devices, and the
+//! files in which Multus looks for them.
 //!
 //! What the kernel says at this moment counts: a device may have got another driver since the last
 //! look at the node.
 
+pub(crate) mod device_info;
 mod nodes;
 mod parts;
 
@@ -19,12 +21,14 @@ use crate::inventory::DeviceId;
 use crate::pools::{Member, Pool};
 use parts::Part;
 
-/// Where the kernel's view of the devices is.
+/// Where the kernel's view of the devices is, and who else is told of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) sysfs: Sysfs,
     /// `/dev`.
     pub(crate) dev: PathBuf,
+    /// Where Multus looks for what pods were given.
+    pub(crate) device_info: PathBuf,
 }
 
 /// A device can't be given to a container.
@@ -76,6 +80,7 @@ pub(crate) fn prepare(
             devices.push(spec);
         }
     }
+    device_info::write(&host.device_info, pool, &prepared, &host.sysfs);
     let envs = variables(pool, &prepared);
     Ok(ContainerAllocateResponse { envs, devices, ..ContainerAllocateResponse::default() })
 }

@@ -1,8 +1,9 @@
 //! What Linkspan's programs say to the kubelet and to each other: the .proto files, with what each message is for,
-//! and the code that is generated from them.
+//! and the code that is generated from them; and the files by which Multus hears of devices.
 //!
 //! The kubelet speaks gRPC (the feature `grpc`); among ourselves a length before each message is enough.
 
+pub mod device_info;
 pub mod framing;
 
 /// What the CNI plugin asks the device plugin.

@@ -35,14 +35,15 @@ impl Daemon {
         Self { child, log }
     }
 
-    /// Starts the device plugin, to register with a kubelet in this directory.
+    /// Starts the device plugin, to register with a kubelet in this directory, where it also writes what Multus
+    /// is told (`devinfo`).
     #[must_use]
     pub fn device_plugin(kubelet: &Path, config: &Path, more: &[&str]) -> Self {
-        let path = |path: &Path| path.to_str().unwrap().to_owned();
-        let arguments =
-            ["--kubelet-dir", &path(kubelet), "--config-file", &path(config)].map(str::to_owned);
-        let arguments: Vec<&str> =
-            arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let device_info = kubelet.join("devinfo");
+        let mut arguments = vec!["--kubelet-dir", kubelet.to_str().unwrap()];
+        arguments.extend(["--config-file", config.to_str().unwrap()]);
+        arguments.extend(["--device-info-dir", device_info.to_str().unwrap()]);
+        arguments.extend(more);
         Self::start("linkspan-device-plugin", &arguments)
     }
 

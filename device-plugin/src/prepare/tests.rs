@@ -44,7 +44,11 @@ impl Node {
     }
 
     pub(crate) fn host(&self) -> Host {
-        Host { sysfs: Sysfs::at(self.tree.root()), dev: self.dev.path().to_owned() }
+        Host {
+            sysfs: Sysfs::at(self.tree.root()),
+            dev: self.dev.path().to_owned(),
+            device_info: self.dev.path().join("device-info"),
+        }
     }
 
     /// Allocates these VFs, by their indices.
@@ -162,6 +166,57 @@ fn a_vdpa_device_is_one_of_the_type_that_its_pool_names() {
     let answer = node.prepare(&[0]).unwrap();
     let (nodes, info) = given(&answer);
     assert_eq!((nodes, &info["0000:01:10.0"]["vdpa"]), (vec![], &json!({})));
+}
+
+/// What Multus is told of a VF.
+fn told(node: &Node, vf: usize) -> Value {
+    let address = node.members[vf].device.id.pci().unwrap();
+    let path = device_info::path(&node.host().device_info, &Node::pool().name, address);
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn multus_is_told_how_a_device_is_used() {
+    let addresses = |vf: &str| json!({"pci-address": vf, "pf-pci-address": "0000:01:00.0"});
+    let node = Node::with(Needs { vhost_net: true, rdma: true, vdpa: None });
+    let pf = "0000:01:00.0".parse().unwrap();
+    for (vf, rdma) in [(0, 4), (1, 5)] {
+        node.tree.add_rdma(node.members[vf].device.id.pci().unwrap(), rdma);
+        let nodes = ["issm", "umad", "uverbs"].map(|name| format!("infiniband/{name}{rdma}"));
+        node.make_nodes(&nodes.each_ref().map(String::as_str));
+    }
+    node.make_nodes(&["vhost-net", "net/tun", "infiniband/rdma_cm"]);
+    // In switchdev mode the PF has an interface for each VF.
+    node.tree.add_interface(pf, "ens1_1");
+    fs::write(node.tree.device(pf).join("net/ens1_1/phys_port_name"), "pf0vf1\n").unwrap();
+    node.prepare(&[0, 1]).unwrap();
+    let mut pci = addresses("0000:01:10.0");
+    pci["vhost-net"] = json!("/dev/vhost-net");
+    pci["rdma-device"] = json!("mlx5_4");
+    assert_eq!(told(&node, 0), json!({"type": "pci", "version": "1.1.0", "pci": pci}));
+    assert_eq!(told(&node, 1)["pci"]["representor-device"], "ens1_1");
+
+    for (vdpa_type, path) in [
+        (VdpaType::Vhost, "/dev/vhost-vdpa-7"),
+        (VdpaType::Virtio, "/sys/bus/virtio/devices/virtio7"),
+    ] {
+        let node = Node::with(Needs { vdpa: Some(vdpa_type), ..Needs::default() });
+        node.tree.add_vdpa(node.members[2].device.id.pci().unwrap(), 7, vdpa_type);
+        node.make_nodes(&["vhost-vdpa-7"]);
+        node.prepare(&[2]).unwrap();
+        let mut vdpa = addresses("0000:01:10.4");
+        vdpa["parent-device"] = json!("vdpa7");
+        vdpa["driver"] = json!(vdpa_type.to_string());
+        vdpa["path"] = json!(path);
+        assert_eq!(told(&node, 2), json!({"type": "vdpa", "version": "1.1.0", "vdpa": vdpa}));
+    }
+}
+
+#[test]
+fn a_pod_starts_though_multus_can_not_be_told() {
+    let node = Node::with(Needs::default());
+    node.make_nodes(&["device-info"]);
+    assert!(node.prepare(&[0]).is_ok());
 }
 
 #[test]

@@ -44,6 +44,21 @@ impl PciDevice {
         }
         Ok(None)
     }
+
+    /// The interface that stands on the host for a VF of this PF in switchdev mode: its port of the switch.
+    pub fn representor(&self, vf: u32) -> Result<Option<IfName>, SysfsError> {
+        for name in self.net_names()? {
+            let path = self.join("net").join(name.as_str()).join("phys_port_name");
+            // `pf0vf3`; with a controller before it (`c1pf0vf3`) the VF is not this machine's.
+            let port = attribute::text(&path).unwrap_or_default();
+            let is_vf = port.strip_prefix("pf").and_then(|port| port.split_once("vf"));
+            if is_vf.is_some_and(|(pf, index)| pf.parse::<u32>().is_ok() && index == vf.to_string())
+            {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl NetDevice {

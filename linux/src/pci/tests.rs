@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use linkspan_types::VdpaType;
+use linkspan_types::{IfName, VdpaType};
 
 use super::*;
 
@@ -173,6 +173,27 @@ fn a_pfs_name_is_not_one_of_its_representors() {
     write(&sysfs, "net/ens1np0/phys_port_name", "p0\n");
     assert_eq!(pf.net_names().unwrap().len(), 2);
     assert_eq!(pf.pf_name().unwrap().unwrap().as_str(), "ens1np0");
+}
+
+#[test]
+fn a_vf_of_a_switch_has_a_representor() {
+    let (_root, sysfs) = tree(&[], 0, 0);
+    let pf = sysfs.pci(address("0000:01:00.0"));
+    assert_eq!(pf.representor(1).unwrap(), None);
+    let ports = [
+        ("p0", "p0"),
+        ("other", "c1pf0vf1"),
+        ("sf", "pf0sf1"),
+        ("r1", "pf0vf1"),
+        ("r10", "pf0vf10"),
+    ];
+    for (name, port) in ports {
+        write(&sysfs, &format!("net/{name}/phys_port_name"), format!("{port}\n"));
+    }
+    for (vf, expected) in [(0, None), (1, Some("r1")), (10, Some("r10"))] {
+        let found = pf.representor(vf).unwrap();
+        assert_eq!(found.as_ref().map(IfName::as_str), expected);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod configured;
+mod device_info;
 mod held;
 mod kept;
 mod measured;
