@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use linkspan_proto::device_info::{self, ATTACHMENT_FOLDER, DeviceInfo, draft_of};
+use linkspan_proto::device_info::{ATTACHMENT_FOLDER, DeviceInfo};
+use linkspan_proto::whole_file::{self, draft_of};
 use linkspan_types::PciAddress;
 use serde_json::{Map, Value, json};
 
@@ -52,7 +53,7 @@ pub fn write(
         Ok(_) => read(path),
         Err(_) => None,
     };
-    device_info::write(path, &describe(there, device, pf)).map_err(|source| DeviceInfoError::Io {
+    whole_file::write(path, &describe(there, device, pf)).map_err(|source| DeviceInfoError::Io {
         action: "write",
         path: path.to_owned(),
         source,

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::configuration::Configuration;
 use crate::counts::{NodeCounts, PoolCounts};
+use crate::files::Files;
 use crate::holders::{Holders, HoldersError, PodResources};
 use crate::kept::Known;
-use crate::leftovers::Leftovers;
 use crate::offers::{Offered, Offers};
 use crate::pools::Pool;
 use crate::prepare::Host;
@@ -27,7 +27,7 @@ pub(crate) struct Live {
     configuration: Configuration,
     offers: Offers,
     host: Arc<Host>,
-    leftovers: Leftovers,
+    files: Files,
     way: Way,
     /// What happens in the directory of the pools' sockets.
     directory: broadcast::Sender<DirectoryEvent>,
@@ -84,15 +84,13 @@ impl Live {
         pod_resources: Arc<PodResources>,
     ) -> Self {
         let counts = Arc::<NodeCounts>::default();
-        let leftovers = Leftovers {
-            device_info: host.device_info.clone(),
-            pod_resources: Arc::clone(&pod_resources),
-        };
+        let host = Arc::new(host);
+        let files = Files { host: Arc::clone(&host), pod_resources: Arc::clone(&pod_resources) };
         Self {
             configuration,
             offers: Offers::new(host.sysfs.clone(), Arc::clone(&counts)),
-            host: Arc::new(host),
-            leftovers,
+            host,
+            files,
             way,
             directory,
             tasks: JoinSet::new(),
@@ -175,7 +173,7 @@ impl Live {
             served.retain(|pool| pool.offered.has_changed().is_ok());
         });
         for offered in added {
-            self.tasks.spawn(self.leftovers.clone().follow(offered.clone()));
+            self.tasks.spawn(self.files.clone().follow(offered.clone()));
             let name = offered.borrow().pool.name.clone();
             let (host, counts) = (Arc::clone(&self.host), Arc::<PoolCounts>::default());
             let streams = watch::Sender::new(0);

@@ -5,12 +5,12 @@ mod authority;
 mod configuration;
 mod counts;
 mod devices;
+mod files;
 mod health;
 mod holders;
 mod http;
 mod inventory;
 mod kept;
-mod leftovers;
 mod live;
 mod metrics;
 mod offers;
@@ -102,6 +102,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         sysfs: Sysfs::at(&options.sysfs_root),
         dev: options.dev_root.clone(),
         device_info: options.device_info_dir.clone(),
+        cdi: options.use_cdi.then(|| options.cdi_dir.clone()),
     };
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
     let holders = Arc::clone(&pod_resources);

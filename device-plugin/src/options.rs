@@ -15,12 +15,14 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
                           (sriov-network-device-plugin: intel.com)
   --plugin-watcher        register through the kubelet's plugins_registry directory,
                           and not through device-plugins/kubelet.sock
-  --use-cdi               not done yet: refused
+  --use-cdi               give containers devices by their CDI names, and not as device nodes
   --kubelet-dir PATH      the kubelet's directory [/var/lib/kubelet]
   --metrics-address ADDR  serve /metrics, /healthz and /readyz on IP:PORT, :PORT or unix:/PATH [nowhere]
   --vf-traffic=false      leave each VF's traffic out of the metrics: asking a PF for it takes 1 to 2 ms
                           a VF, in which the kernel changes no interface
   --devices-socket PATH   where the CNI plugin asks what a pod holds [/run/linkspan/devices.sock]
+  --cdi-dir PATH          where the container runtime reads of devices with --use-cdi
+                          [/var/run/cdi]
   --device-info-dir PATH  where Multus looks for what pods were given
                           [/var/run/k8s.cni.cncf.io/devinfo/dp]
   --sysfs-root PATH       another sysfs than /sys, for tests
@@ -51,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) kubelet_dir: PathBuf,
     pub(crate) devices_socket: PathBuf,
     pub(crate) device_info_dir: PathBuf,
+    pub(crate) use_cdi: bool,
+    pub(crate) cdi_dir: PathBuf,
     pub(crate) metrics_address: Option<Address>,
     pub(crate) vf_traffic: bool,
     pub(crate) sysfs_root: PathBuf,
@@ -66,10 +70,6 @@ pub(crate) enum OptionsError {
     NoValue(String),
     #[error("--{flag} is {value:?}, expected {expected}")]
     BadValue { flag: &'static str, value: String, expected: &'static str },
-    #[error(
-        "--use-cdi is not done yet, expected to be left out: devices are passed as device nodes"
-    )]
-    Cdi,
 }
 
 impl Request {
@@ -82,6 +82,8 @@ impl Request {
             plugin_watcher: false,
             kubelet_dir: "/var/lib/kubelet".into(),
             devices_socket: linkspan_proto::devices::SOCKET.into(),
+            use_cdi: false,
+            cdi_dir: "/var/run/cdi".into(),
             device_info_dir: linkspan_proto::device_info::DEVICE_PLUGIN_FOLDER.into(),
             metrics_address: None,
             vf_traffic: true,
@@ -104,12 +106,10 @@ impl Request {
                 }
                 "vf-traffic" => options.vf_traffic = switch("vf-traffic", inline.as_deref())?,
                 "use-cdi" => {
-                    if switch("use-cdi", inline.as_deref())? {
-                        return Err(OptionsError::Cdi);
-                    }
+                    options.use_cdi = switch("use-cdi", inline.as_deref())?;
                 }
                 "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
-                | "device-info-dir" | "metrics-address" | "sysfs-root" | "dev-root" => {
+                | "device-info-dir" | "cdi-dir" | "metrics-address" | "sysfs-root" | "dev-root" => {
                     let value = inline.or_else(|| arguments.next());
                     let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
                     options.set(flag, &value)?;
@@ -129,6 +129,7 @@ impl Options {
             "kubelet-dir" => self.kubelet_dir = value.into(),
             "devices-socket" => self.devices_socket = value.into(),
             "metrics-address" => self.metrics_address = Some(metrics_address(value)?),
+            "cdi-dir" => self.cdi_dir = value.into(),
             "device-info-dir" => self.device_info_dir = value.into(),
             "sysfs-root" => self.sysfs_root = value.into(),
             _ => self.dev_root = value.into(),
@@ -191,10 +192,6 @@ mod tests {
             ("--log-dir=x", r#""--log-dir=x" is not a flag of this program; see --help"#),
             ("serve", r#""serve" is not a flag of this program; see --help"#),
             ("--config-file", "--config-file needs a value; see --help"),
-            (
-                "--use-cdi",
-                "--use-cdi is not done yet, expected to be left out: devices are passed as device nodes",
-            ),
             (
                 "--metrics-address=localhost",
                 r#"--metrics-address is "localhost", expected an address such as 127.0.0.1:9808, :9808 or unix:/run/linkspan/metrics.sock"#,

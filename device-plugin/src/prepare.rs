@@ -4,6 +4,7 @@
 //! What the kernel says at this moment counts: a device may have got another driver since the last
 //! look at the node.
 
+pub(crate) mod cdi;
 pub(crate) mod device_info;
 mod nodes;
 mod parts;
@@ -13,12 +14,13 @@ use std::io;
 use std::path::PathBuf;
 
 use linkspan_linux::pci::{Sysfs, SysfsError};
-use linkspan_proto::deviceplugin::{ContainerAllocateResponse, DeviceSpec};
+use linkspan_proto::deviceplugin::{CdiDevice, ContainerAllocateResponse, DeviceSpec};
 use linkspan_types::VdpaType;
 use serde_json::{Map, Value, json};
 
 use crate::inventory::DeviceId;
 use crate::pools::{Member, Pool};
+use cdi::{CdiError, Specification};
 use parts::Part;
 
 /// Where the kernel's view of the devices is, and who else is told of them.
@@ -29,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) dev: PathBuf,
     /// Where Multus looks for what pods were given.
     pub(crate) device_info: PathBuf,
+    /// Where the container runtime looks for devices by name; nothing where they are given as nodes.
+    pub(crate) cdi: Option<PathBuf>,
 }
 
 /// A device can't be given to a container.
@@ -56,6 +60,8 @@ pub(crate) enum PrepareError {
         "{device} needs the device node {}, which is missing: load the module {module}, and see that the plugin's container mounts the host's /dev", node.display()
     )]
     NoNode { device: DeviceId, module: String, node: PathBuf, source: io::Error },
+    #[error("the container runtime can't be told of the devices (--use-cdi)")]
+    Cdi(#[from] CdiError),
 }
 
 /// A device, ready to be given to a container.
@@ -72,6 +78,21 @@ pub(crate) fn prepare(
 ) -> Result<ContainerAllocateResponse, PrepareError> {
     let prepared: Vec<Prepared<'_>> =
         members.iter().map(|member| Prepared::of(member, host)).collect::<Result<_, _>>()?;
+    let (devices, cdi_devices) = match Specification::read(host, &pool.name) {
+        Some(specification) => (Vec::new(), named(specification, &prepared)?),
+        None => (device_nodes(&prepared), Vec::new()),
+    };
+    device_info::write(&host.device_info, pool, &prepared, &host.sysfs);
+    let envs = variables(pool, &prepared);
+    Ok(ContainerAllocateResponse {
+        envs,
+        devices,
+        cdi_devices,
+        ..ContainerAllocateResponse::default()
+    })
+}
+
+fn device_nodes(prepared: &[Prepared<'_>]) -> Vec<DeviceSpec> {
     let mut devices: Vec<DeviceSpec> = Vec::new();
     for node in prepared.iter().flat_map(|device| &device.parts).flat_map(Part::nodes) {
         let spec = node.spec();
@@ -80,9 +101,18 @@ pub(crate) fn prepare(
             devices.push(spec);
         }
     }
-    device_info::write(&host.device_info, pool, &prepared, &host.sysfs);
-    let envs = variables(pool, &prepared);
-    Ok(ContainerAllocateResponse { envs, devices, ..ContainerAllocateResponse::default() })
+    devices
+}
+
+/// The devices by the names under which the container runtime finds them.
+fn named(
+    mut specification: Specification,
+    prepared: &[Prepared<'_>],
+) -> Result<Vec<CdiDevice>, CdiError> {
+    let full = prepared.iter().filter_map(|device| specification.name(device));
+    let named = full.map(|name| CdiDevice { name }).collect();
+    specification.write()?;
+    Ok(named)
 }
 
 impl<'a> Prepared<'a> {

@@ -5,6 +5,7 @@
 
 pub mod device_info;
 pub mod framing;
+pub mod whole_file;
 
 /// What the CNI plugin asks the device plugin.
 #[allow(

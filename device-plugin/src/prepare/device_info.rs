@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use linkspan_config::resource_list::DeviceType;
 use linkspan_linux::pci::{Rdma, Sysfs, VdpaEnd};
-use linkspan_proto::device_info::{self, DeviceInfo, Usage};
+use linkspan_proto::device_info::{DeviceInfo, Usage};
+use linkspan_proto::whole_file;
 use linkspan_types::{IfName, PciAddress, VdpaType};
 
 use super::Prepared;
@@ -38,7 +39,7 @@ pub(super) fn write(folder: &Path, pool: &Pool, prepared: &[Prepared<'_>], sysfs
     for device in prepared {
         let Some(address) = device.member.device.id.pci() else { continue };
         let file = path(folder, &pool.name, address);
-        if let Err(error) = device_info::write(&file, &describe(address, device, sysfs).to_json()) {
+        if let Err(error) = whole_file::write(&file, &describe(address, device, sysfs).to_json()) {
             warn(&file, &error);
         }
     }

@@ -48,6 +48,7 @@ impl Node {
             sysfs: Sysfs::at(self.tree.root()),
             dev: self.dev.path().to_owned(),
             device_info: self.dev.path().join("device-info"),
+            cdi: None,
         }
     }
 

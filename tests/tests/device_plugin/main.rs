@@ -1,6 +1,7 @@
 //! The device plugin, the real program, against a stand-in for the kubelet and a made sysfs tree.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cdi;
 mod configured;
 mod device_info;
 mod held;
