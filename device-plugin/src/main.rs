@@ -72,6 +72,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
+    if !options.ignored.is_empty() {
+        let flags = options.ignored.join(", ");
+        tracing::warn!("{flags} mean nothing here: the whole log goes to standard error");
+    }
     let file = options.config_file.clone();
     let configuration = Configuration::at(file, options.resource_prefix.clone());
     // One thread: there is little to do, and most of that is to wait.

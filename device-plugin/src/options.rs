@@ -29,8 +29,9 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
   --dev-root PATH         where the host's device nodes are seen [/dev]
   --help, --version
 
-SIGHUP makes it look at the node again, SIGTERM ends it. Only virtual functions are
-advertised, never another network card.
+The flags of sriov-network-device-plugin for its log are accepted, and mean nothing: the
+log goes to standard error. SIGHUP makes it look at the node again, SIGTERM ends it. Only
+virtual functions are advertised, never another network card.
 ";
 
 /// What the program was asked to do.
@@ -59,7 +60,25 @@ pub(crate) struct Options {
     pub(crate) vf_traffic: bool,
     pub(crate) sysfs_root: PathBuf,
     pub(crate) dev_root: PathBuf,
+    /// The peer's flags that were given, but mean nothing here.
+    pub(crate) ignored: Vec<String>,
 }
+
+/// The peer's flags for its log, and those of its image's entrypoint, that stand alone...
+const PEERS_SWITCHES: [&str; 2] = ["logtostderr", "alsologtostderr"];
+
+/// ... and those that a value belongs to.
+const PEERS_VALUES: [&str; 9] = [
+    "v",
+    "vmodule",
+    "stderrthreshold",
+    "log_backtrace_at",
+    "log_dir",
+    "log_link",
+    "logbuflevel",
+    "log-dir",
+    "log-level",
+];
 
 /// The command line can't be followed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +108,7 @@ impl Request {
             vf_traffic: true,
             sysfs_root: "/sys".into(),
             dev_root: "/dev".into(),
+            ignored: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
@@ -105,8 +125,12 @@ impl Request {
                     options.plugin_watcher = switch("plugin-watcher", inline.as_deref())?;
                 }
                 "vf-traffic" => options.vf_traffic = switch("vf-traffic", inline.as_deref())?,
-                "use-cdi" => {
-                    options.use_cdi = switch("use-cdi", inline.as_deref())?;
+                "use-cdi" => options.use_cdi = switch("use-cdi", inline.as_deref())?,
+                _ if PEERS_SWITCHES.contains(&flag) => options.ignore(flag),
+                _ if PEERS_VALUES.contains(&flag) => {
+                    let value = inline.or_else(|| arguments.next());
+                    value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
+                    options.ignore(flag);
                 }
                 "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
                 | "device-info-dir" | "cdi-dir" | "metrics-address" | "sysfs-root" | "dev-root" => {
@@ -122,6 +146,10 @@ impl Request {
 }
 
 impl Options {
+    fn ignore(&mut self, flag: &str) {
+        self.ignored.push(format!("--{flag}"));
+    }
+
     fn set(&mut self, flag: &str, value: &str) -> Result<(), OptionsError> {
         match flag {
             "resource-prefix" => self.resource_prefix = prefix(value)?,
@@ -187,9 +215,25 @@ mod tests {
     }
 
     #[test]
+    fn a_command_line_of_the_peers_is_followed() {
+        let line = "--log-dir=sriovdp --log-level=10 --logtostderr -v 10 --alsologtostderr=false --log_dir /x \
+                    --resource-prefix=intel.com --use-cdi --config-file=/a";
+        let Request::Run(options) = parse(line).unwrap() else { panic!("{line}") };
+        assert_eq!(options.config_file, PathBuf::from("/a"));
+        assert_eq!(
+            (options.resource_prefix.to_string().as_str(), options.use_cdi),
+            ("intel.com", true)
+        );
+        let ignored =
+            ["--log-dir", "--log-level", "--logtostderr", "--v", "--alsologtostderr", "--log_dir"];
+        assert_eq!(options.ignored, ignored);
+    }
+
+    #[test]
     fn what_can_not_be_followed_is_said_plainly() {
         let table = [
-            ("--log-dir=x", r#""--log-dir=x" is not a flag of this program; see --help"#),
+            ("--log-file=x", r#""--log-file=x" is not a flag of this program; see --help"#),
+            ("--log_dir", "--log_dir needs a value; see --help"),
             ("serve", r#""serve" is not a flag of this program; see --help"#),
             ("--config-file", "--config-file needs a value; see --help"),
             (
