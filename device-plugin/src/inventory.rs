@@ -1,24 +1,48 @@
-//! The virtual functions of this node: one pass over sysfs into plain data.
+//! The devices of this node, and what the host uses its links for: one pass over sysfs, and one look at the
+//! links, into plain data.
 //!
-//! Everything that a pool selects by comes from PCI or from the PF. So a VF stays in its pool while
-//! its interface is in a pod, or while it is bound to vfio-pci and has none.
+//! Everything that a pool selects a VF by comes from PCI or from the PF. So a VF stays in its pool while its
+//! interface is in a pod, or while it is bound to vfio-pci and has none.
+
+mod interfaces;
+mod scan;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 
 use linkspan_config::resource_list::DeviceType;
-use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
+use linkspan_linux::HostLinks;
+use linkspan_linux::pci::{Sysfs, SysfsError};
 use linkspan_types::{
     IfName, LinkType, ParseError, PartitionKey, PciAddress, PcieRoot, SubFunction, VdpaType,
 };
 
-/// What sysfs says is on this node now.
+use scan::Scan;
+
+#[cfg(test)]
+pub(crate) use interfaces::Interface;
+pub(crate) use interfaces::{HostUse, Interfaces};
+
+/// What sysfs and netlink say is on this node now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inventory {
     /// The devices that a pool could have, in the order of their addresses.
     pub(crate) devices: Vec<Device>,
+    /// The links of the host.
+    pub(crate) interfaces: Interfaces,
+}
+
+/// What of a device is read only where some pool asks for it: it costs files, and some machines have many devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
+pub(crate) struct Asked {
+    pub(crate) sub_functions: bool,
+    pub(crate) acpi_indexes: bool,
+    pub(crate) link_types: bool,
+    pub(crate) rdma: bool,
+    pub(crate) p_keys: bool,
+    pub(crate) vdpa: bool,
 }
 
 /// One device that a pool could have.
@@ -69,10 +93,10 @@ pub(crate) struct VdpaDevice {
 
 /// What a device is of its NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the inventory is about to find all of them")]
 pub(crate) enum Place {
-    /// A function that is no VF. It counts as its own PF, as for the peer.
-    Whole(Parent),
+    /// A function that is no VF, how many VFs and sub-functions it is divided into, and whether it could have VFs.
+    /// It counts as its own PF, as for the peer.
+    Whole { itself: Parent, parts: usize, can_have_vfs: bool },
     /// A VF.
     Vf { index: u32, pf: Parent },
     /// A sub-function, by its own number.
@@ -91,14 +115,16 @@ impl Device {
     /// The PF that it is, or is part of.
     pub(crate) fn pf(&self) -> &Parent {
         match &self.place {
-            Place::Whole(pf) | Place::Vf { pf, .. } | Place::SubFunction { pf, .. } => pf,
+            Place::Whole { itself: pf, .. }
+            | Place::Vf { pf, .. }
+            | Place::SubFunction { pf, .. } => pf,
         }
     }
 
     /// Which of its PF's VFs or sub-functions it is.
     pub(crate) fn index(&self) -> Option<u32> {
         match self.place {
-            Place::Whole(_) => None,
+            Place::Whole { .. } => None,
             Place::Vf { index: number, .. } | Place::SubFunction { number, .. } => Some(number),
         }
     }
@@ -132,148 +158,38 @@ impl fmt::Display for DeviceId {
     }
 }
 
-/// What all VFs of one PF share.
-struct Functions {
-    parent: Parent,
-    indices: HashMap<PciAddress, u32>,
-}
-
-/// The base class of network controllers, the highest byte of a PCI class.
-const NETWORK: u32 = 0x02;
-
 impl Inventory {
-    /// Looks at the whole node. A device that can't be read is left out, and its error returned
-    /// beside the inventory: one strange device must not take the others from the node.
-    pub(crate) fn read(sysfs: &Sysfs) -> Result<(Self, Vec<SysfsError>), SysfsError> {
-        let mut parents = HashMap::new();
-        let mut inventory = Self::default();
-        let mut errors = Vec::new();
-        for address in sysfs.pci_addresses()? {
-            match virtual_function(sysfs, &sysfs.pci(address), &mut parents) {
-                Ok(Some(device)) => inventory.devices.push(device),
-                Ok(None) => {}
-                // It has gone since its name was read; the uevent that says so is on its way.
-                Err(error) if error.is_missing() => {}
-                Err(error) => errors.push(error),
+    /// Looks at the devices. One that can't be read is left out, and its error returned beside the inventory.
+    ///
+    /// `host` has been looked at before: an interface that comes in between is not known to be idle.
+    pub(crate) fn read(
+        sysfs: &Sysfs,
+        asked: Asked,
+        host: &HostLinks,
+    ) -> Result<(Self, Vec<SysfsError>), SysfsError> {
+        let (devices, errors) = Scan::begin(sysfs, asked)?.run()?;
+        Ok((Self { devices, interfaces: Interfaces::of(host) }, errors))
+    }
+
+    /// Takes over what an earlier look has seen of devices that are in a pod now, with all that they were selected
+    /// by: a NIC's own name, a link type, RDMA devices. For most VFs their PF tells.
+    pub(crate) fn remember(&mut self, before: &Self) {
+        let known: HashMap<&DeviceId, &Device> =
+            before.devices.iter().map(|device| (&device.id, device)).collect();
+        for device in self.devices.iter_mut().filter(|device| device.net_names.is_empty()) {
+            let before = known.get(&device.id).filter(|before| before.driver == device.driver);
+            let Some(before) = before else { continue };
+            if let Place::Whole { itself, .. } = &mut device.place {
+                itself.name.clone_from(&before.pf().name);
+            }
+            device.link_type = device.link_type.or(before.link_type);
+            if device.rdma.is_empty() {
+                device.has_rdma |= before.has_rdma;
+                device.p_keys.clone_from(&before.p_keys);
             }
         }
-        Ok((inventory, errors))
     }
-}
-
-fn virtual_function(
-    sysfs: &Sysfs,
-    device: &PciDevice,
-    parents: &mut HashMap<PciAddress, Functions>,
-) -> Result<Option<Device>, SysfsError> {
-    let Some(pf) = device.physfn()? else { return Ok(None) };
-    if device.class()? >> 16 != NETWORK {
-        return Ok(None);
-    }
-    let siblings = match parents.entry(pf) {
-        Entry::Occupied(known) => known.into_mut(),
-        Entry::Vacant(new) => new.insert(functions(&sysfs.pci(pf))?),
-    };
-    // A VF that its PF doesn't list is just being made or removed.
-    let Some(&index) = siblings.indices.get(&device.address()) else { return Ok(None) };
-    Ok(Some(Device {
-        id: DeviceId::Pci(device.address()),
-        kind: DeviceType::NetDevice,
-        root: None,
-        acpi_index: None,
-        link_type: None,
-        net_names: Vec::new(),
-        has_rdma: false,
-        rdma: Vec::new(),
-        p_keys: Vec::new(),
-        vdpa: None,
-        ddp_profile: None,
-        vendor: device.vendor()?,
-        number: device.device()?,
-        driver: device.driver()?,
-        numa_node: device.numa_node()?,
-        place: Place::Vf { index, pf: siblings.parent.clone() },
-    }))
-}
-
-/// Reads a PF's list of VFs once: asking for each VF's index would read it once for each VF.
-fn functions(pf: &PciDevice) -> Result<Functions, SysfsError> {
-    let indices = pf.virtual_functions()?.into_iter().map(|(index, address)| (address, index));
-    let parent = Parent { address: pf.address(), name: pf.pf_name()? };
-    Ok(Functions { parent, indices: indices.collect() })
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
-
-    use super::*;
-
-    fn read(tree: &SysfsTree) -> Inventory {
-        let (inventory, errors) = Inventory::read(&Sysfs::at(tree.root())).unwrap();
-        assert!(errors.is_empty(), "{errors:?}");
-        inventory
-    }
-
-    #[test]
-    fn a_vf_is_described_by_itself_and_its_pf() {
-        let tree = SysfsTree::new();
-        let pf = Pf { numa_node: 1, ..Pf::igb("0000:3b:00.0", "ens1") };
-        tree.add_pf(&pf);
-        tree.set_num_vfs(&pf, 3);
-        tree.bind(pf.vf(2), Some("vfio-pci"));
-        tree.take_interfaces(pf.vf(2));
-        let expected = Device {
-            id: DeviceId::Pci("0000:3b:10.4".parse().unwrap()),
-            vendor: 0x8086,
-            number: 0x10ca,
-            driver: Some("vfio-pci".to_owned()),
-            numa_node: Some(1),
-            kind: DeviceType::NetDevice,
-            root: None,
-            acpi_index: None,
-            link_type: None,
-            net_names: Vec::new(),
-            has_rdma: false,
-            rdma: Vec::new(),
-            p_keys: Vec::new(),
-            vdpa: None,
-            ddp_profile: None,
-            place: Place::Vf {
-                index: 2,
-                pf: Parent { address: "0000:3b:00.0".parse().unwrap(), name: "ens1".parse().ok() },
-            },
-        };
-        let inventory = read(&tree);
-        assert_eq!(inventory.devices.len(), 3);
-        assert_eq!(inventory.devices[2], expected);
-    }
-
-    #[test]
-    fn hundreds_of_vfs_are_numbered_as_their_pf_does() {
-        let tree = SysfsTree::new();
-        let pf = Pf::igb("0000:3b:00.0", "ens1");
-        tree.add_pf(&pf);
-        tree.set_num_vfs(&pf, 512);
-        let devices = read(&tree).devices;
-        assert_eq!(devices.len(), 512);
-        for device in devices {
-            assert_eq!(device.id.pci(), device.index().map(|index| pf.vf(index)));
-        }
-    }
-
-    #[test]
-    fn what_is_half_made_or_no_network_card_is_left_out() {
-        let tree = SysfsTree::new();
-        let pf = Pf::igb("0000:3b:00.0", "ens1");
-        tree.add_pf(&pf);
-        tree.set_num_vfs(&pf, 3);
-        std::fs::remove_file(tree.device("0000:3b:00.0".parse().unwrap()).join("virtfn1")).unwrap();
-        std::fs::remove_file(tree.device(pf.vf(2)).join("vendor")).unwrap();
-        assert_eq!(read(&tree).devices.len(), 1);
-        tree.write(pf.vf(0), "class", "0x010802");
-        assert!(read(&tree).devices.is_empty());
-    }
-}
+mod tests;

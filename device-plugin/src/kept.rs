@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::holders::Holders;
 use crate::inventory::{Device, DeviceId, Inventory};
 use crate::offers::Offer;
-use crate::pools::{Health, Member, Pool, PoolName, Reason};
+use crate::pools::{Health, Member, Needs, Pool, PoolName, Reason};
 
 /// What is known of who holds what.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +52,12 @@ pub(crate) fn keep(
     if let Known::Holders(holders) = known {
         for (resource, id) in holders.devices() {
             let Ok(id) = id.parse::<DeviceId>() else { continue };
-            let Some(&at) = places.get(&id) else { continue };
+            let at = places.get(&id).copied();
+            if at.is_none() && inventory.devices.iter().all(|device| device.id != id) {
+                continue;
+            }
             let pool = pools.iter().position(|pool| pool.name.to_string() == resource);
-            if pool != Some(at) && claims.iter().all(|claim| claim.id != id) {
+            if pool != at && claims.iter().all(|claim| claim.id != id) {
                 claims.push(Claim { id, pool, last: None });
             }
         }
@@ -82,13 +85,17 @@ fn put_back(
             let at = members.iter().position(is_it)?;
             Some(members.remove(at))
         });
-        kept.insert(id);
+        kept.insert(id.clone());
         let Some(members) = pool.map(|pool| &mut found[pool]) else { continue };
         let member = match (elsewhere, last) {
             (Some(member), Some(Member { needs, .. })) => Member { needs, ..member },
             (Some(member), None) => member,
             (None, Some(last)) => as_it_is(last, inventory),
-            (None, None) => continue,
+            (None, None) => match inventory.devices.iter().find(|device| device.id == id) {
+                // A NIC's name, by which the pool selects it, went into the pod with its interface.
+                Some(device) => unselected(device.clone(), Needs::default()),
+                None => continue,
+            },
         };
         let at = members.partition_point(|other| other.device.id < member.device.id);
         members.insert(at, member);
@@ -99,14 +106,18 @@ fn put_back(
 /// A member that no pool selects any more.
 fn as_it_is(last: Member, inventory: &Inventory) -> Member {
     let device = inventory.devices.iter().find(|device| device.id == last.device.id);
-    let Some(device) = device.cloned() else {
-        return Member { health: Health::Unhealthy(Reason::Gone), ..last };
-    };
+    match device.cloned() {
+        Some(device) => unselected(device, last.needs),
+        None => Member { health: Health::Unhealthy(Reason::Gone), ..last },
+    }
+}
+
+fn unselected(device: Device, needs: Needs) -> Member {
     let health = match device.driver {
         Some(_) => Health::Healthy,
         None => Health::Unhealthy(Reason::NoDriver),
     };
-    Member { device, health, ..last }
+    Member { device, health, needs }
 }
 
 /// Whether a device that left a pool may be in a pod.

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use linkspan_linux::HostLinks;
 use linkspan_linux::pci::Sysfs;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::counts::NodeCounts;
 use crate::health::Damper;
-use crate::inventory::{DeviceId, Inventory};
+use crate::inventory::{Asked, DeviceId, Inventory};
 use crate::kept::{self, Known};
-use crate::pools::{self, Health, Member, Pool};
+use crate::pools::{self, Division, Excluded, Health, Member, Pool};
 
 /// What a pool offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) struct Offers {
     current: Vec<Current>,
     /// The last offers of pools that are not configured any more, some of whose devices may be held.
     ended: Vec<Arc<Offer>>,
+    /// What was seen last.
+    inventory: Inventory,
+    /// Which of it is not offered though a pool selects it.
+    excluded: Vec<Excluded>,
     /// The devices that are not where the selectors alone would have them.
     kept: BTreeSet<DeviceId>,
     /// When devices will be well again unless something happens.
@@ -52,6 +57,8 @@ impl Offers {
             pools: Vec::new(),
             current: Vec::new(),
             ended: Vec::new(),
+            inventory: Inventory::default(),
+            excluded: Vec::new(),
             kept: BTreeSet::new(),
             due: None,
         }
@@ -99,22 +106,19 @@ impl Offers {
     }
 
     fn look_at(&mut self, now: Instant, known: Known<'_>) {
-        let inventory = match Inventory::read(&self.sysfs) {
-            Ok((inventory, errors)) => {
-                for error in errors {
-                    tracing::warn!("a device is left out: {:#}", anyhow::Error::new(error));
-                }
-                inventory
-            }
-            Err(error) => {
-                tracing::error!("cannot look for devices: {:#}", anyhow::Error::new(error));
-                return;
-            }
-        };
-        let mut found = pools::divide(&self.pools, &inventory);
+        if let Err(error) = self.read_node() {
+            tracing::error!("cannot look for devices: {error:#}");
+            return;
+        }
+        let inventory = &self.inventory;
+        let Division { members: mut found, excluded } = pools::divide(&self.pools, inventory);
+        for new in excluded.iter().filter(|excluded| !self.excluded.contains(excluded)) {
+            tracing::info!("{new}");
+        }
+        self.excluded = excluded;
         let before = self.current.iter().map(|current| Arc::clone(&current.offer.borrow()));
         let before: Vec<_> = before.chain(self.ended.iter().cloned()).collect();
-        self.kept = kept::keep(&self.pools, &before, &inventory, &mut found, known);
+        self.kept = kept::keep(&self.pools, &before, inventory, &mut found, known);
         let is_kept = |member: &Member| self.kept.contains(&member.device.id);
         self.ended.retain(|offer| offer.members.iter().any(is_kept));
         self.due = None;
@@ -124,6 +128,17 @@ impl Offers {
             self.due = [self.due, due].into_iter().flatten().min();
             current.offer.send_if_modified(|offered| tell(offered, pool, members));
         }
+    }
+
+    fn read_node(&mut self) -> anyhow::Result<()> {
+        let host = HostLinks::look()?;
+        let (mut inventory, errors) = Inventory::read(&self.sysfs, Asked::by(&self.pools), &host)?;
+        for error in errors {
+            tracing::warn!("a device is left out: {:#}", anyhow::Error::new(error));
+        }
+        inventory.remember(&self.inventory);
+        self.inventory = inventory;
+        Ok(())
     }
 
     /// Whether some devices wait for the kubelet's word that nobody holds them.
@@ -141,7 +156,7 @@ impl Offers {
         for offer in self.current.iter().map(|current| current.offer.borrow()) {
             if offer.members.is_empty() {
                 let name = &offer.pool.name;
-                tracing::warn!("{name} has no devices: no VF of this node fits its selectors");
+                tracing::warn!("{name} has no devices: no device of this node fits its selectors");
             }
         }
     }

@@ -1,14 +1,23 @@
 //! Which device belongs to which pool.  Pure: no I/O.
 //!
-//! Only VFs are offered, whatever a selector says: a network card that is not a VF may be the one
-//! that the node itself lives by, and no list of checks proves that it isn't.
+//! What the host needs for itself is never offered, whatever a selector says: a NIC by which the node lives, a
+//! member of a bond, a PF whose VFs are in use.
+
+mod excluded;
+mod health;
+mod selects;
 
 use std::fmt;
 
-use linkspan_config::resource_list::{Indices, Resource, ResourceList, ResourcePrefix, Selector};
-use linkspan_types::{IfName, VdpaType};
+use linkspan_config::resource_list::{Resource, ResourceList, ResourcePrefix};
+use linkspan_types::VdpaType;
 
 use crate::inventory::{Device, Inventory};
+
+use excluded::Host;
+
+pub(crate) use excluded::Excluded;
+pub(crate) use health::{Health, Reason};
 
 /// The devices advertised to the kubelet as one extended resource, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,37 +60,12 @@ pub(crate) struct Needs {
     pub(crate) vdpa: Option<VdpaType>,
 }
 
-/// Whether the kubelet may give a device to a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the inventory is about to tell")]
-pub(crate) enum Health {
-    Healthy,
-    Unhealthy(Reason),
-}
-
-/// Why a device is not healthy: for logs, metrics and the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the inventory is about to tell")]
-pub(crate) enum Reason {
-    /// This interface, the device's own or its PF's, has no carrier.
-    NoCarrier(IfName),
-    /// No driver has the device.
-    NoDriver,
-    /// The device is not on the bus any more, though a pod may have it.
-    Gone,
-    /// It was not well a short while ago.
-    Recovering,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCarrier(interface) => write!(f, "{interface} has no carrier"),
-            Self::NoDriver => f.write_str("it is bound to no driver"),
-            Self::Gone => f.write_str("it is gone from the bus"),
-            Self::Recovering => f.write_str("it is well again, but only just"),
-        }
-    }
+/// What each pool gets, and what none gets although it is selected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Division {
+    /// The members of each pool, in the pools' order.
+    pub(crate) members: Vec<Vec<Member>>,
+    pub(crate) excluded: Vec<Excluded>,
 }
 
 impl Pool {
@@ -101,61 +85,28 @@ impl Pool {
         }
         Ok(pools)
     }
-
-    /// What a container needs beside the device; nothing where the device is not this pool's.
-    fn selects(&self, device: &Device) -> Option<Needs> {
-        if device.kind != self.resource.device_type {
-            return None;
-        }
-        let selector = self.resource.selectors.iter().find(|selector| fits(selector, device))?;
-        Some(Needs {
-            rdma: selector.is_rdma,
-            vhost_net: selector.need_vhost_net,
-            vdpa: selector.vdpa,
-        })
-    }
 }
 
-/// The members of each pool. A device that several pools select goes to the first of them.
-pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Vec<Vec<Member>> {
-    let mut divided = vec![Vec::new(); pools.len()];
+/// Gives each device to the first pool that selects it and may have it.
+pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Division {
+    let host = Host { pools, interfaces: &inventory.interfaces };
+    let mut division = Division { members: vec![Vec::new(); pools.len()], excluded: Vec::new() };
     for device in &inventory.devices {
-        let select = |(index, pool): (usize, &Pool)| Some((index, pool.selects(device)?));
-        if let Some((index, needs)) = pools.iter().enumerate().find_map(select) {
-            let member = Member { device: device.clone(), health: Health::Healthy, needs };
-            divided[index].push(member);
+        let mut excluded = None;
+        for (pool, members) in pools.iter().zip(&mut division.members) {
+            let Some(needs) = pool.selects(device) else { continue };
+            if let Some(reason) = host.excludes(device, pool) {
+                excluded = Some(Excluded { device: device.id.clone(), reason });
+                continue;
+            }
+            let health = Health::of(device, pool, &inventory.interfaces);
+            members.push(Member { device: device.clone(), health, needs });
+            excluded = None;
+            break;
         }
+        division.excluded.extend(excluded);
     }
-    divided
-}
-
-fn fits(selector: &Selector, device: &Device) -> bool {
-    fn any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
-        wanted.is_empty() || wanted.iter().any(fits)
-    }
-    let has_index = |indices: &Indices| match device.index() {
-        Some(index) => indices.contain(index),
-        None => *indices == Indices::All,
-    };
-    let pf = device.pf();
-    any(&selector.vendors, |vendor| *vendor == device.vendor)
-        && any(&selector.devices, |number| *number == device.number)
-        && any(&selector.drivers, |driver| Some(driver) == device.driver.as_ref())
-        && any(&selector.pci_addresses, |address| Some(*address) == device.id.pci())
-        && any(&selector.acpi_indexes, |index| Some(*index) == device.acpi_index)
-        && any(&selector.pf_names, |functions| {
-            Some(&functions.pf) == pf.name.as_ref() && has_index(&functions.indices)
-        })
-        && any(&selector.root_devices, |functions| {
-            functions.pf == pf.address && has_index(&functions.indices)
-        })
-        && any(&selector.link_types, |link_type| Some(*link_type) == device.link_type)
-        && any(&selector.ddp_profiles, |profile| Some(profile) == device.ddp_profile.as_ref())
-        && any(&selector.p_keys, |key| device.p_keys.contains(key))
-        && (!selector.is_rdma || device.has_rdma)
-        && selector.vdpa.is_none_or(|vdpa| {
-            device.vdpa.as_ref().is_some_and(|device| device.vdpa_type == Some(vdpa))
-        })
+    division
 }
 
 impl PoolName {

@@ -112,12 +112,13 @@ async fn gather(
     }
 }
 
-/// PCI devices and their interfaces, which include a PF's new name; not each pod's veth.
+/// PCI devices and what belongs to them, which includes a PF's new name; not each pod's veth.
 fn concerns_us(event: &Uevent) -> bool {
     match event {
         Uevent::Lost => true,
         Uevent::Device { subsystem, path, .. } => match subsystem.as_str() {
-            "pci" => true,
+            // An RDMA or vDPA device, and a sub-function, come after the VF that they belong to.
+            "pci" | "auxiliary" | "infiniband" | "vdpa" => true,
             "net" => !path.starts_with("/devices/virtual/"),
             _ => false,
         },

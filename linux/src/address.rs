@@ -63,15 +63,27 @@ impl RouteSocket {
     /// The addresses of a link.
     pub fn addresses(&mut self, index: u32) -> Result<Vec<Address>, NetlinkError> {
         let action = || format!("list the addresses of link {index}");
+        let all = self.dump_addresses(index, action)?;
+        Ok(all.into_iter().filter(|(link, _)| *link == index).map(|(_, address)| address).collect())
+    }
+
+    /// The addresses of all links, each with the index of its link.
+    pub fn all_addresses(&mut self) -> Result<Vec<(u32, Address)>, NetlinkError> {
+        self.dump_addresses(0, || "list the addresses of all links".to_owned())
+    }
+
+    fn dump_addresses(
+        &mut self,
+        index: u32,
+        action: impl Fn() -> String,
+    ) -> Result<Vec<(u32, Address)>, NetlinkError> {
         let mut request = AddressMessage::default();
         request.header.index = index;
         let mut all = Vec::new();
-        for reply in self.dump_some(&RouteNetlinkMessage::GetAddress(request), action)? {
+        for reply in self.dump_some(&RouteNetlinkMessage::GetAddress(request), &action)? {
             let message = AddressMessage::parse(reply.as_slice())
                 .map_err(|e| NetlinkError::garbled(&action(), e))?;
-            if message.header.index == index {
-                all.extend(address_of(&message));
-            }
+            all.extend(address_of(&message).map(|address| (message.header.index, address)));
         }
         Ok(all)
     }

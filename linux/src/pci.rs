@@ -4,6 +4,7 @@
 
 mod attribute;
 mod net;
+mod owned;
 mod sriov;
 mod trunk;
 mod userspace;
@@ -11,11 +12,11 @@ mod userspace;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use linkspan_types::PciAddress;
-use sysfs_class::SysClass;
+use linkspan_types::{PciAddress, PcieRoot};
 
 pub use attribute::SysfsError;
 pub use net::NetDevice;
+pub use owned::{Owned, Owner, SubFunctionOf};
 pub use trunk::TrunkError;
 pub use userspace::{IommuGroup, Rdma, Vdpa, VdpaEnd};
 
@@ -47,7 +48,10 @@ impl Sysfs {
 
     /// The addresses of all PCI devices, in order. A machine without a PCI bus has none.
     pub fn pci_addresses(&self) -> Result<Vec<PciAddress>, SysfsError> {
-        attribute::parsed_entries(&self.pci_devices(), "a PCI address such as 0000:3b:02.1")
+        let names = attribute::entries(&self.pci_devices())?;
+        let mut addresses: Vec<_> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        addresses.sort_unstable();
+        Ok(addresses)
     }
 
     /// The device at an address.
@@ -91,11 +95,7 @@ impl PciDevice {
 
     /// The name of the driver that the device is bound to, if it is bound.
     pub fn driver(&self) -> Result<Option<String>, SysfsError> {
-        let link = self.join("driver");
-        let driver = self.generic().driver();
-        let Some(driver) = attribute::if_present(driver, &link)? else { return Ok(None) };
-        // Not `driver.id()`, which panics on a name that isn't UTF-8.
-        attribute::file_name(driver.path()).map(|name| Some(name.to_owned()))
+        attribute::linked_name(&self.join("driver"))
     }
 
     /// The only driver that the kernel may bind to the device, if one is set.
@@ -113,15 +113,18 @@ impl PciDevice {
         }
     }
 
-    /// sysfs-class's view of the device.
-    #[expect(unsafe_code, reason = "the crate's safe constructor only takes paths below /sys")]
-    fn generic(&self) -> sysfs_class::PciDevice {
-        // SAFETY: "unchecked" means that the path may be missing or not be a PCI device's. The crate
-        // only opens files below it, so either ends in an I/O error and never in undefined behaviour.
-        unsafe { sysfs_class::PciDevice::from_path_unchecked(self.path.clone()) }
+    /// The root of the PCI Express tree that the device is in; nothing where the path doesn't say.
+    pub fn root(&self) -> Result<Option<PcieRoot>, SysfsError> {
+        let target = attribute::if_present(fs::read_link(&self.path), &self.path)?;
+        // The outermost: Intel's VMD has a tree of its own below another.
+        Ok(target.and_then(|path| path.iter().find_map(|part| part.to_str()?.parse().ok())))
     }
 
-    /// sysfs-class reads these too, but it panics on a file of less than two bytes.
+    /// The number that the machine's firmware has for the device's slot, or for it on the board.
+    pub fn acpi_index(&self) -> Result<Option<u32>, SysfsError> {
+        self.number("acpi_index")
+    }
+
     fn hex<T: TryFrom<u64>>(&self, name: &str, expected: &'static str) -> Result<T, SysfsError> {
         let path = self.join(name);
         let text = attribute::text(&path)?;

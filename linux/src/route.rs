@@ -84,25 +84,39 @@ impl RouteSocket {
     /// The link that the main table's default route goes by: of several the one with the lowest metric,
     /// and of those IPv4's.
     pub fn default_route_link(&mut self) -> Result<Option<u32>, NetlinkError> {
-        let action = || "look for the default route".to_owned();
         let mut best: Option<(u32, u32)> = None;
+        for found in self.default_routes()? {
+            let metric = found.route.priority.unwrap_or(0);
+            if let Some(link) = found.ways.iter().find_map(|way| way.link)
+                && best.is_none_or(|(lowest, _)| metric < lowest)
+            {
+                best = Some((metric, link));
+            }
+        }
+        Ok(best.map(|(_, link)| link))
+    }
+
+    /// All links that a default route of the main table goes by, of either family and with any metric.
+    pub fn default_route_links(&mut self) -> Result<Vec<u32>, NetlinkError> {
+        let routes = self.default_routes()?;
+        let links = routes.iter().flat_map(|found| found.ways.iter().filter_map(|way| way.link));
+        Ok(links.collect())
+    }
+
+    /// The main table's default routes, IPv4's before IPv6's.
+    fn default_routes(&mut self) -> Result<Vec<Found>, NetlinkError> {
+        let action = || "look for the default route".to_owned();
+        let mut all = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut request = RouteMessage::default();
             request.header.kind = RouteType::Unicast;
             request.header.table = RouteHeader::RT_TABLE_MAIN;
-            for found in self.dump_routes(family, request, action)? {
-                let is_default = found.route.destination.prefix_len() == 0
-                    && found.route.table == Some(MAIN_TABLE);
-                let metric = found.route.priority.unwrap_or(0);
-                let link = found.ways.iter().find_map(|way| way.link);
-                if let Some(link) = link.filter(|_| is_default)
-                    && best.is_none_or(|(lowest, _)| metric < lowest)
-                {
-                    best = Some((metric, link));
-                }
-            }
+            let found = self.dump_routes(family, request, action)?;
+            all.extend(found.into_iter().filter(|found| {
+                found.route.destination.prefix_len() == 0 && found.route.table == Some(MAIN_TABLE)
+            }));
         }
-        Ok(best.map(|(_, link)| link))
+        Ok(all)
     }
 
     fn dump_routes(

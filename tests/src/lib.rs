@@ -12,6 +12,7 @@ pub mod kubelet;
 pub mod lan;
 pub mod pods;
 pub mod program;
+pub mod recorded;
 pub mod syscalls;
 pub mod sysfs_tree;
 pub mod wait;

@@ -87,7 +87,10 @@ impl SysfsTree {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it makes a directory, which can fail")]
     pub fn new() -> Self {
-        let tree = Self { root: tempfile::tempdir().unwrap() };
+        // In memory, as sysfs is: a disk takes seconds for some hundreds of VFs.
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        let tree = Self { root: root.unwrap() };
         for directory in ["bus/pci/devices", "bus/pci/drivers", "class/net", "devices/pci0000:00"] {
             fs::create_dir_all(tree.root().join(directory)).unwrap();
         }
@@ -190,6 +193,7 @@ impl SysfsTree {
             ("mtu", "1500"),
             ("operstate", "up"),
             ("carrier", "1"),
+            ("type", "1"),
         ];
         for (attribute, value) in attributes {
             fs::write(directory.join(attribute), format!("{value}\n")).unwrap();

@@ -1,11 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use linkspan_linux::HostLinks;
 use linkspan_linux::pci::Sysfs;
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use proptest::prelude::*;
 
 use super::*;
-use crate::inventory::Inventory;
+use crate::inventory::{Asked, Inventory};
 use crate::pools::{Needs, Reason};
 
 /// Four PFs `a` to `d`, the first two on NUMA node 0 and the others on node 1, of eight VFs each but
@@ -18,7 +19,8 @@ fn members() -> Vec<Member> {
         tree.add_pf(&pf);
         tree.set_num_vfs(&pf, vfs);
     }
-    let (inventory, _) = Inventory::read(&Sysfs::at(tree.root())).unwrap();
+    let (inventory, _) =
+        Inventory::read(&Sysfs::at(tree.root()), Asked::default(), &HostLinks::default()).unwrap();
     let vfs = inventory.devices.into_iter().filter(|device| device.index().is_some());
     let member = |mut device: Device| {
         device.root = format!("pci{}", &device.pf().address.to_string()[..7]).parse().ok();

@@ -56,7 +56,7 @@ fn warn(file: &Path, error: &io::Error) {
 fn describe(address: PciAddress, device: &Prepared<'_>, sysfs: &Sysfs) -> DeviceInfo {
     let (pf, representor) = match &device.member.device.place {
         Place::Vf { index, pf } => (Some(pf.address), representor(pf.address, *index, sysfs)),
-        Place::Whole(_) | Place::SubFunction { .. } => (None, None),
+        Place::Whole { .. } | Place::SubFunction { .. } => (None, None),
     };
     DeviceInfo { address, pf, representor, usage: usage(&device.parts) }
 }

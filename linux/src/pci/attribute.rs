@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// What a sysfs attribute holds at most: one page (the kernel's `Documentation/filesystems/sysfs.rst`).
-const ATTRIBUTE_SIZE: u64 = 4096;
+const ATTRIBUTE_SIZE: usize = 4096;
 
 /// sysfs could not be read, or held something that it never should.
 #[derive(Debug, thiserror::Error)]
@@ -50,15 +50,17 @@ const ENODEV: i32 = 19;
 
 /// An attribute's text, without the white space around it.
 pub(super) fn text(path: &Path) -> Result<String, SysfsError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(ATTRIBUTE_SIZE + 1).read_to_end(&mut bytes))
+    // One more than there can be. sysfs gives the whole of an attribute to one read.
+    let mut bytes = [0; ATTRIBUTE_SIZE + 1];
+    let length = File::open(path)
+        .and_then(|mut file| file.read(&mut bytes))
         .map_err(|source| SysfsError::Read { path: path.to_owned(), source })?;
-    let lossy = || String::from_utf8_lossy(&bytes);
-    if bytes.len() as u64 > ATTRIBUTE_SIZE {
+    let bytes = &bytes[..length];
+    let lossy = || String::from_utf8_lossy(bytes);
+    if length > ATTRIBUTE_SIZE {
         return Err(SysfsError::unexpected(path, &lossy(), "an attribute of at most 4096 bytes"));
     }
-    match str::from_utf8(&bytes) {
+    match str::from_utf8(bytes) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(_) => Err(SysfsError::unexpected(path, &lossy(), "UTF-8 text")),
     }
@@ -96,7 +98,8 @@ pub(super) fn file_name(path: &Path) -> Result<&str, SysfsError> {
         .ok_or_else(|| SysfsError::unexpected(path, &name.to_string_lossy(), "a UTF-8 name"))
 }
 
-/// The names in a directory, in no order; none where there is no such directory.
+/// The names in a directory, in no order; none where there is no such directory. No part of the kernel gives a
+/// name that is not UTF-8; where an administrator did, its strange bytes are replaced.
 pub(super) fn entries(directory: &Path) -> Result<Vec<String>, SysfsError> {
     let Some(entries) = if_present(fs::read_dir(directory), directory)? else {
         return Ok(Vec::new());
@@ -105,9 +108,15 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>, SysfsError> {
     for entry in entries {
         // A directory that goes while it is read has no more entries.
         let Some(entry) = if_present(entry, directory)? else { break };
-        names.push(file_name(&entry.path())?.to_owned());
+        names.push(entry.file_name().to_string_lossy().into_owned());
     }
     Ok(names)
+}
+
+/// The last part of what a link leads to; nothing where there is no such link.
+pub(super) fn linked_name(link: &Path) -> Result<Option<String>, SysfsError> {
+    let Some(target) = if_present(fs::read_link(link), link)? else { return Ok(None) };
+    file_name(&target).map(|name| Some(name.to_owned()))
 }
 
 /// The names in a directory, each parsed, in order.

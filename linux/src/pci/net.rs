@@ -20,6 +20,19 @@ impl Sysfs {
     pub fn net(&self, name: &IfName) -> NetDevice {
         NetDevice::at(self.root.join("class/net").join(name.as_str()))
     }
+
+    /// An interface's name, if it is one that we would give.
+    pub fn interface_name(&self, name: &str) -> Result<IfName, SysfsError> {
+        let path = self.root.join("class/net").join(name);
+        attribute::parse(&path, name, "the name of a network interface")
+    }
+
+    /// Whether an interface stands for a VF or a sub-function in its PF's switch (switchdev mode). It belongs to
+    /// the PF as the PF's own interface does.
+    #[must_use]
+    pub fn is_representor(&self, interface: &IfName) -> bool {
+        is_representor(&self.root.join("class/net").join(interface.as_str()))
+    }
 }
 
 impl PciDevice {
@@ -31,14 +44,10 @@ impl PciDevice {
 
     /// The name of a PF's own interface.
     ///
-    /// In switchdev mode a PF has representors of its VFs beside its own interface (`pf0vf3`, as
-    /// their `phys_port_name` says, while the uplink's is `p0`); they are left out.
+    /// In switchdev mode a PF has representors of its VFs beside its own interface; they are left out.
     pub fn pf_name(&self) -> Result<Option<IfName>, SysfsError> {
         for name in self.net_names()? {
-            let path = self.join("net").join(name.as_str()).join("phys_port_name");
-            // Most drivers don't number their ports, and answer EOPNOTSUPP.
-            let is_representor = attribute::text(&path).is_ok_and(|port| port.contains("pf"));
-            if !is_representor {
+            if !is_representor(&self.join("net").join(name.as_str())) {
                 return Ok(Some(name));
             }
         }
@@ -59,6 +68,12 @@ impl PciDevice {
         }
         Ok(None)
     }
+}
+
+/// Representors are called `pf0vf3` or `pf0sf7`, while the uplink is `p0`. Most drivers don't number their ports,
+/// and answer EOPNOTSUPP.
+fn is_representor(interface: &Path) -> bool {
+    attribute::text(&interface.join("phys_port_name")).is_ok_and(|port| port.contains("pf"))
 }
 
 impl NetDevice {

@@ -17,9 +17,10 @@ impl PciDevice {
         let mut functions = Vec::new();
         for name in attribute::entries(&self.path)? {
             let Some(index) = name.strip_prefix("virtfn") else { continue };
-            let index = attribute::parse(&self.join(&name), index, "a VF's index")?;
-            // A VF that has gone since the directory was read is none of the PF's any more.
-            if let Some(address) = self.linked_address(&name)? {
+            let Ok(index) = index.parse() else { continue };
+            // A VF that has gone since the directory was read is none of the PF's any more, and what can't be
+            // read as one leaves the others as they are.
+            if let Ok(Some(address)) = self.linked_address(&name) {
                 functions.push((index, address));
             }
         }
@@ -72,7 +73,7 @@ impl PciDevice {
         Ok(from_first.map(|steps| steps.checked_div(stride).unwrap_or(0)))
     }
 
-    fn number(&self, name: &str) -> Result<Option<u32>, SysfsError> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, SysfsError> {
         let path = self.join(name);
         let Some(text) = attribute::text_if_present(&path)? else { return Ok(None) };
         attribute::parse(&path, &text, "a number").map(Some)

@@ -188,19 +188,30 @@ fn a_vf_in_a_pod_or_on_vfio_stays_in_its_pool() {
 }
 
 #[test]
-fn only_virtual_functions_are_offered() {
+fn a_nic_is_offered_only_if_it_is_known_to_be_idle() {
     let node = Node::start(json!([{
         "resourceName": "all",
         "selectors": [{"pciAddresses": ["0000:01:00.0", "0000:03:00.0"]}, {}]
     }]));
     node.wait_for_devices("linkspan.dev/all", 8);
-    node.tree.add_device("0000:03:00.0".parse().unwrap(), 0x8086, 0x10c9, 0);
-    // One VF more shows that the plugin has looked again.
-    node.tree.set_num_vfs(&pfs()[0], 5);
+    let [idle, unknown] = ["0000:03:00.0", "0000:04:00.0"].map(|text| text.parse().unwrap());
+    for nic in [idle, unknown] {
+        node.tree.add_device(nic, 0x8086, 0x10c9, 0);
+        node.tree.bind(nic, Some("igb"));
+    }
+    // No link of this machine has that name.
+    node.tree.add_interface(unknown, "nowhere0");
     node.plugin.signal(Signal::HUP);
     let state = node.wait_for_devices("linkspan.dev/all", 9);
-    let cards = state.allocatable("linkspan.dev/all").iter().any(|id| id.ends_with(":00.0"));
-    assert!(!cards, "{state:#?}");
+    let ids = state.allocatable("linkspan.dev/all");
+    let whole: Vec<_> = ids.iter().copied().filter(|id| id.ends_with(":00.0")).collect();
+    assert_eq!(whole, ["0000:03:00.0"]);
+    for said in [
+        "0000:01:00.0 is not offered: it has 4 VFs or sub-functions",
+        "0000:04:00.0 is not offered: its interface nowhere0 is not in this network namespace",
+    ] {
+        assert!(node.plugin.log().contains(said), "{}", node.plugin.log());
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod children;
+mod host;
 mod neighbours;
 mod routes;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         own.into_iter()
             .chain(children::cases())
             .chain(addresses::cases())
+            .chain(host::cases())
             .chain(routes::cases())
             .chain(neighbours::cases()),
     )
