@@ -15,6 +15,7 @@ mod live;
 mod metrics;
 mod offers;
 mod options;
+mod pci_names;
 mod pools;
 mod preferred;
 mod prepare;

@@ -3,7 +3,7 @@
 mod text;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,8 @@ use crate::counts::{Looks, NodeCounts, PoolCounts};
 use crate::holders::{Holders, PodResources};
 use crate::live::Served;
 use crate::offers::Offer;
-use crate::pools::Health;
+use crate::pci_names;
+use crate::pools::{Health, Member};
 use text::{Family, Kind, Sample, Value};
 use traffic::Traffic;
 
@@ -39,6 +40,7 @@ impl Metrics {
             if self.with_traffic { Traffic::of(&offers).await } else { Traffic::default() };
         let mut families = vec![build()];
         families.extend(devices(&offers, &holders));
+        families.push(models(&offers));
         families.extend(self.events());
         families.extend(traffic.families(&offers, &holders));
         text::render(&families)
@@ -152,6 +154,36 @@ fn devices(offers: &[Arc<Offer>], holders: &Holders) -> [Family; 3] {
         gauge("linkspan_device_unhealthy", "Devices that are not healthy, and why.", unhealthy),
         gauge("linkspan_device_held", "Devices that pods hold.", held),
     ]
+}
+
+/// What the devices are, for people: a number says little.
+fn models(offers: &[Arc<Offer>]) -> Family {
+    let members = offers.iter().flat_map(|offer| &offer.members);
+    let models: BTreeSet<(String, String, u16, u16)> = members
+        .map(|Member { device, .. }| {
+            let pf = device.pf();
+            let interface = pf.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            (pf.address.to_string(), interface, device.vendor, device.number)
+        })
+        .collect();
+    let samples = models.into_iter().map(|(pf, interface, vendor, number)| {
+        let name = pci_names::vendor(vendor).unwrap_or_default();
+        let model = pci_names::device(vendor, number).unwrap_or_default();
+        let labels = vec![
+            ("pf", pf),
+            ("interface", interface),
+            ("id", format!("{vendor:04x}:{number:04x}")),
+            ("vendor", name.to_owned()),
+            ("model", model.to_owned()),
+        ];
+        Sample::new(labels, 1)
+    });
+    Family {
+        name: "linkspan_device_model",
+        kind: Kind::Gauge,
+        help: "What a PF's devices are, by the PCI ID database.",
+        samples: samples.collect(),
+    }
 }
 
 fn pod_labels(namespace: &str, pod: &str) -> Labels {

@@ -74,6 +74,7 @@ fn devices_holders_and_events_are_told() {
             r#"linkspan_devices{pool="linkspan.dev/fast",pf="0000:01:00.0",health="healthy"} 4"#,
             r#"linkspan_devices{pool="linkspan.dev/fast",pf="0000:01:00.0",health="unhealthy"} 0"#,
             r#"linkspan_devices{pool="linkspan.dev/slow",pf="0000:81:00.0",health="healthy"} 2"#,
+            r#"linkspan_device_model{pf="0000:01:00.0",interface="ens1",id="8086:10ca",vendor="Intel Corporation",model="82576 Virtual Function"} 1"#,
             r#"linkspan_device_held{pool="linkspan.dev/fast",device="0000:01:10.2",namespace="ns",pod="p",container="app"} 1"#,
             r#"linkspan_allocations_total{pool="linkspan.dev/fast"} 1"#,
             r#"linkspan_allocation_failures_total{pool="linkspan.dev/fast"} 1"#,
