@@ -166,7 +166,9 @@ impl ResourceList {
         if list.is_empty() {
             return Err(root.invalid("resourceList", "at least one resource"));
         }
-        Ok(Self { resources: list.iter().map(resource).collect::<Result<_, _>>()? })
+        let resources: Vec<_> = list.iter().map(resource).collect::<Result<_, _>>()?;
+        provision::refuse_conflicts(&list, &resources)?;
+        Ok(Self { resources })
     }
 }
 

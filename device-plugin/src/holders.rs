@@ -79,6 +79,11 @@ impl Holders {
         resources.flat_map(|(name, held)| held.keys().map(move |id| (name.as_str(), id.as_str())))
     }
 
+    /// Who holds a device of any resource.
+    pub(crate) fn holder_of(&self, id: &str) -> Option<&Holder> {
+        self.resources.values().find_map(|devices| devices.get(id))
+    }
+
     /// What a pod holds of a resource, in the order of the IDs.
     pub(crate) fn held_by(&self, namespace: &str, pod: &str, resource: &str) -> Held {
         if self.twice.iter().any(|(n, p)| n == namespace && p == pod) {

@@ -18,6 +18,7 @@ use crate::kept::Known;
 use crate::offers::{Offered, Offers};
 use crate::pools::Pool;
 use crate::prepare::Host;
+use crate::provision::Order;
 use crate::register::{Registrar, Way};
 use crate::server::PoolService;
 use crate::watch::{Changes, NodeWatch};
@@ -37,6 +38,8 @@ pub(crate) struct Live {
     counts: Arc<NodeCounts>,
     pod_resources: Arc<PodResources>,
     question: Question,
+    /// What the PFs are to be set up for, told anew after each look.
+    orders: watch::Sender<Order>,
 }
 
 /// What the kubelet is asked: who holds what.
@@ -82,6 +85,7 @@ impl Live {
         way: Way,
         directory: broadcast::Sender<DirectoryEvent>,
         pod_resources: Arc<PodResources>,
+        orders: watch::Sender<Order>,
     ) -> Self {
         let counts = Arc::<NodeCounts>::default();
         let host = Arc::new(host);
@@ -98,6 +102,7 @@ impl Live {
             counts,
             pod_resources,
             question: Question::default(),
+            orders,
         }
     }
 
@@ -121,6 +126,7 @@ impl Live {
                         Some(pools) => self.configure(pools, Known::NotYet),
                         None => self.offers.look(Known::NotYet),
                     }
+                    self.orders.send_modify(|order| order.asked += u64::from(asked));
                     if self.offers.is_waiting() {
                         self.ask_who_holds();
                     }
@@ -167,6 +173,7 @@ impl Live {
     /// Puts a configuration into force: serves the pools that are new. Those that are gone end by
     /// themselves.
     fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) {
+        self.orders.send_modify(|order| order.pools = Arc::new(pools.clone()));
         let added = self.offers.configure(pools, known);
         self.served.send_modify(|served| {
             // An offer ends with its pool.

@@ -19,6 +19,7 @@ mod pci_names;
 mod pools;
 mod preferred;
 mod prepare;
+mod provision;
 mod register;
 mod server;
 mod socket;
@@ -42,6 +43,7 @@ use live::Live;
 use metrics::Metrics;
 use options::{Options, Request};
 use prepare::Host;
+use provision::Provisioner;
 use register::Way;
 use watch::NodeWatch;
 
@@ -85,7 +87,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // What blocks is asked in a thread that ends at once.
         .thread_keep_alive(Duration::ZERO)
         .build()?;
-    runtime.block_on(serve(options, configuration))
+    let outcome = runtime.block_on(serve(options, configuration));
+    // A driver that takes its time must not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(options: &Options, configuration: Configuration) -> anyhow::Result<()> {
@@ -110,8 +115,15 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         cdi: options.use_cdi.then(|| options.cdi_dir.clone()),
     };
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
+    // Before any VF is offered: none must be given to a pod while it is made anew.
+    let provisioner = Provisioner::new(host.sysfs.clone(), Arc::clone(&pod_resources));
+    let orders = tokio::select! {
+        orders = provisioner.start(&pools) => orders,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let holders = Arc::clone(&pod_resources);
-    let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders);
+    let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders, orders);
     live.start(pools).await;
 
     // What others ask for may fail to be served: the kubelet is served all the same.

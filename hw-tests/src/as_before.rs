@@ -46,6 +46,7 @@ impl<'a> AsBefore<'a> {
     }
 
     fn restore(&self) {
+        fs::write(attribute(self.pf.address, "sriov_drivers_autoprobe"), "1").unwrap();
         let count = device(self.pf.address).num_vfs().unwrap().unwrap() as usize;
         if count != self.pf.vfs.len() {
             self.set_count(0);

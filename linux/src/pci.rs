@@ -5,6 +5,7 @@
 mod attribute;
 mod net;
 mod owned;
+mod set_up;
 mod sriov;
 mod trunk;
 mod userspace;
@@ -17,6 +18,7 @@ use linkspan_types::{PciAddress, PcieRoot};
 pub use attribute::SysfsError;
 pub use net::NetDevice;
 pub use owned::{Owned, Owner, SubFunctionOf};
+pub use set_up::SetUpError;
 pub use trunk::TrunkError;
 pub use userspace::{IommuGroup, Rdma, Vdpa, VdpaEnd};
 

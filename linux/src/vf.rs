@@ -107,6 +107,12 @@ impl VfChange {
         texts(&wanted.undo(now)).zip(texts(&wanted)).collect()
     }
 
+    /// Each setting and its value, as a user would write them.
+    #[must_use]
+    pub fn in_words(&self) -> Vec<String> {
+        self.attributes(0).into_iter().map(|(text, _)| text).collect()
+    }
+
     /// The change that brings back what this one changes, given how it was before.
     #[must_use]
     pub fn undo(&self, before: &VfSettings) -> Self {

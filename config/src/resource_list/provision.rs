@@ -2,7 +2,7 @@
 
 use linkspan_types::Mtu;
 
-use super::Selector;
+use super::{Resource, Selector};
 use crate::Invalid;
 use crate::fields::Fields;
 
@@ -61,6 +61,56 @@ impl Provision {
             spoof_check: section.switch("spoofchk")?,
         }))
     }
+
+    /// What this says of a PF as a whole that the other says otherwise: the key, and this one's value.
+    #[must_use]
+    pub fn conflict(&self, other: &Self) -> Option<(&'static str, String)> {
+        match (self, other) {
+            (Self { num_vfs: Some(one), .. }, Self { num_vfs: Some(other), .. })
+                if one != other =>
+            {
+                Some(("numVfs", one.to_string()))
+            }
+            (Self { mtu: Some(one), .. }, Self { mtu: Some(other), .. }) if one != other => {
+                Some(("mtu", one.to_string()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An error for the first resource that wants a PF set up otherwise than one before it, as far as they call the PF
+/// by the same name.
+pub(super) fn refuse_conflicts(
+    sections: &[Fields<'_>],
+    resources: &[Resource],
+) -> Result<(), Invalid> {
+    for (second, resource) in resources.iter().enumerate() {
+        let Some(wanted) = &resource.provision else { continue };
+        for other in &resources[..second] {
+            let Some(before) = &other.provision else { continue };
+            let Some(pf) = common_pf(resource, other) else { continue };
+            let Some((key, value)) = before.conflict(wanted) else { continue };
+            let section = sections[second].section("provision", "an object")?;
+            let expected =
+                format!("{value} as in the resource {}, which names the PF {pf} too", other.name);
+            return Err(section.as_ref().unwrap_or(&sections[second]).invalid(key, expected));
+        }
+    }
+    Ok(())
+}
+
+/// A PF that both resources name.
+fn common_pf(one: &Resource, other: &Resource) -> Option<String> {
+    let pfs = |resource: &Resource| -> Vec<String> {
+        let named = resource.selectors.iter().flat_map(|selector| {
+            let names = selector.pf_names.iter().map(|functions| functions.pf.to_string());
+            names.chain(selector.root_devices.iter().map(|functions| functions.pf.to_string()))
+        });
+        named.collect()
+    };
+    let others = pfs(other);
+    pfs(one).into_iter().find(|pf| others.contains(pf))
 }
 
 fn num_vfs(section: &Fields<'_>) -> Result<Option<u16>, Invalid> {

@@ -190,6 +190,37 @@ fn what_no_peer_has_is_read_and_has_defaults() {
 }
 
 #[test]
+fn two_resources_can_not_want_one_pf_to_be_two_things() {
+    let list = |first: Value, second: Value| {
+        let resource = |name: &str, (key, pf): (&str, &str), provision: &Value| {
+            let mut resource = json!({"resourceName": name, "selectors": {}});
+            resource["selectors"][key] = json!([pf]);
+            resource["provision"] = provision.clone();
+            resource
+        };
+        let (name, address) = (("pfNames", "ens1"), ("rootDevices", "0000:3b:00.0"));
+        let all = |other: (&str, &str)| {
+            json!({"resourceList": [
+                resource("a", name, &first), resource("b", other, &second)
+            ]})
+        };
+        let refused = |other| ResourceList::from_json(&all(other)).err().map(|e| e.to_string());
+        // Which interface has an address is not known here.
+        assert_eq!(refused(address), None);
+        assert_eq!(refused(("pfNames", "ens2#1-2")), None);
+        refused(("pfNames", "ens1#1-2"))
+    };
+    assert_eq!(list(json!({"numVfs": 4}), json!({"numVfs": 4, "mtu": 9000})), None);
+    assert_eq!(list(json!({"driver": "kernel"}), json!({"driver": "vfio-pci"})), None);
+    let expected = "`resourceList[1].provision.numVfs` is 5, expected 4 as in the resource a, which names the PF ens1 \
+                    too";
+    assert_eq!(list(json!({"numVfs": 4}), json!({"numVfs": 5})).as_deref(), Some(expected));
+    let expected = "`resourceList[1].provision.mtu` is 1500, expected 9000 as in the resource a, which names the PF \
+                    ens1 too";
+    assert_eq!(list(json!({"mtu": 9000}), json!({"mtu": 1500})).as_deref(), Some(expected));
+}
+
+#[test]
 fn shares_stand_in_place_of_devices() {
     let shares =
         one(json!({"resourceName": "a", "kind": "macvtap", "lowerDevice": "ens1", "capacity": 50}));

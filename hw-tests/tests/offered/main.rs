@@ -4,6 +4,7 @@
 
 mod changes;
 mod held;
+mod provisioned;
 mod selected;
 mod user_space;
 
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
             .into_iter()
             .chain(user_space::cases())
             .chain(changes::cases())
-            .chain(held::cases()),
+            .chain(held::cases())
+            .chain(provisioned::cases()),
     )
 }
 
@@ -42,16 +44,25 @@ struct Node {
 impl Node {
     /// Starts both, with pools of the prefix `linkspan.dev`.
     fn start(pools: &[(&str, Value)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let resources: Vec<Value> = pools
             .iter()
             .map(|(name, selectors)| json!({ "resourceName": name, "selectors": selectors }))
             .collect();
-        let list = json!({ "resourceList": resources }).to_string();
-        std::fs::write(folder.path().join("config.json"), list).unwrap();
+        Self::configured(&json!(resources))
+    }
+
+    /// Starts both, with these resources.
+    fn configured(resources: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), resources);
         let kubelet = Kubelet::start(&folder.path().join("kubelet"));
         let plugin = start_plugin(&kubelet, folder.path());
         Self { plugin, kubelet, folder }
+    }
+
+    /// Gives the plugin another configuration, which it follows.
+    fn configure(&self, resources: &Value) {
+        write(self.folder.path(), resources);
     }
 
     /// Ends the plugin as its pod's end does, and starts another.
@@ -74,6 +85,11 @@ impl Node {
             known.is_some_and(|known| known.streaming && known.allocatable() == expected)
         })
     }
+}
+
+fn write(folder: &Path, resources: &Value) {
+    let list = json!({ "resourceList": resources }).to_string();
+    std::fs::write(folder.join("config.json"), list).unwrap();
 }
 
 fn start_plugin(kubelet: &Kubelet, folder: &Path) -> Daemon {

@@ -1,9 +1,10 @@
 //! The network interfaces of a PCI device, as far as this network namespace sees them.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linkspan_types::{IfName, MacAddr, Mtu};
+use linkspan_types::{IfName, MacAddr, Mtu, PciAddress};
 use sysfs_class::SysClass;
 
 use super::{PciDevice, Sysfs, SysfsError, attribute};
@@ -81,6 +82,15 @@ impl NetDevice {
     pub fn mac(&self) -> Result<MacAddr, SysfsError> {
         let text = self.read("address", self.generic.address())?;
         attribute::parse(&self.path("address"), &text, "a MAC address")
+    }
+
+    /// The PCI function that it is the interface of; nothing for one that is no PCI function's own.
+    pub fn pci_address(&self) -> Result<Option<PciAddress>, SysfsError> {
+        let link = self.path("device");
+        let Some(target) = attribute::if_present(fs::read_link(&link), &link)? else {
+            return Ok(None);
+        };
+        Ok(attribute::file_name(&target)?.parse().ok())
     }
 
     /// The MTU in bytes.
