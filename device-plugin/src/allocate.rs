@@ -56,6 +56,13 @@ fn member_of<'a>(offer: &'a Offer, id: &str) -> Result<&'a Member, Status> {
         )));
     };
     match &member.health {
+        // It stays only for the pod that has it, if there still is one.
+        Health::Healthy if offer.leaving.contains(&member.device.id) => {
+            Err(Status::failed_precondition(format!(
+                "{id} is about to leave {pool}, whose selectors it no longer fits: \
+                 delete the pod, so that it gets another"
+            )))
+        }
         Health::Healthy => Ok(member),
         Health::Unhealthy(reason) => Err(Status::failed_precondition(format!(
             "{id} of {pool} is unhealthy, {reason}: delete the pod, so that it gets another"
@@ -75,7 +82,11 @@ mod tests {
     fn only_healthy_devices_of_the_pool_are_given() {
         let mut node = Node::with(Needs::default());
         node.members[1].health = Health::Unhealthy(Reason::NoCarrier("ens1".parse().unwrap()));
-        let offer = Offer { pool: Node::pool().into(), members: node.members.clone() };
+        let offer = Offer {
+            pool: Node::pool().into(),
+            members: node.members.clone(),
+            leaving: [node.members[3].device.id.clone()].into(),
+        };
         let allocate = |ids: &[&str]| {
             let devices_ids = ids.iter().map(|&id| id.to_owned()).collect();
             let request = ContainerAllocateRequest { devices_ids };
@@ -88,6 +99,9 @@ mod tests {
         let unhealthy = "0000:01:10.2 of linkspan.dev/a is unhealthy, ens1 has no carrier: \
                          delete the pod, so that it gets another";
         assert_eq!(allocate(&["0000:01:10.0", "0000:01:10.2"]), Err(unhealthy.to_owned()));
+        let leaving = "0000:01:10.6 is about to leave linkspan.dev/a, whose selectors it no longer fits: \
+                       delete the pod, so that it gets another";
+        assert_eq!(allocate(&["0000:01:10.6"]), Err(leaving.to_owned()));
         let unknown = "\"mlx5_core.sf.1\" is not one of the 4 devices of linkspan.dev/a: it may have been removed; \
                        delete the pod, so that it gets another";
         assert_eq!(allocate(&["mlx5_core.sf.1"]), Err(unknown.to_owned()));

@@ -3,24 +3,27 @@
 //! A device that left its pool (another driver, another configuration) would else be offered by
 //! another pool, to a second pod; and one that is gone from the bus would be missing from the count.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::holders::Holders;
 use crate::inventory::{Device, DeviceId, Inventory};
 use crate::offers::Offer;
-use crate::pools::{Health, Member, Needs, Pool, PoolName, Reason};
+use crate::pools::{Health, Member, Needs, Pool, Reason};
 
 /// What is known of who holds what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Known<'a> {
     /// Nothing yet: the kubelet is about to be asked.
     NotYet,
-    /// The kubelet's word.
+    /// The kubelet's word, which it gave after the last look.
     Holders(&'a Holders),
     /// Nothing, and nobody is there to ask.
     Never,
 }
+
+/// Devices that are kept, and the resource as which pods have them.
+pub(crate) type Kept = BTreeMap<DeviceId, String>;
 
 /// Puts devices that are held, or may be, back into the pools that offered them `before`; a pool
 /// that is not configured any more has none, but its devices are nobody else's either. Returns which
@@ -28,38 +31,51 @@ pub(crate) enum Known<'a> {
 pub(crate) fn keep(
     pools: &[Pool],
     before: &[Arc<Offer>],
+    kept_before: &Kept,
     inventory: &Inventory,
     found: &mut [Vec<Member>],
     known: Known<'_>,
-) -> BTreeSet<DeviceId> {
+) -> Kept {
     let places = found.iter().enumerate();
     let places = places.flat_map(|(at, members)| members.iter().map(move |m| (&m.device.id, at)));
     let places: HashMap<&DeviceId, usize> = places.collect();
-    let is_at_home =
-        |name: &PoolName, id| places.get(id).is_some_and(|&at| pools[at].name == *name);
-    let mut claims: Vec<Claim> = Vec::new();
+    let position = |resource: &str| pools.iter().position(|p| p.name.to_string() == resource);
+    let mut claims: BTreeMap<DeviceId, Claim> = BTreeMap::new();
     for offer in before {
-        let name = &offer.pool.name;
-        let left = offer.members.iter().filter(|member| !is_at_home(name, &member.device.id));
-        let kept = left.filter(|member| may_be_held(name, &member.device, inventory, known));
-        claims.extend(kept.map(|member| Claim {
-            id: member.device.id.clone(),
-            pool: pools.iter().position(|pool| pool.name == *name),
-            last: Some(member.clone()),
-        }));
+        let resource = offer.pool.name.to_string();
+        let pool = position(&resource);
+        for member in &offer.members {
+            let device = &member.device;
+            let is_at_home = pool.is_some() && places.get(&device.id).copied() == pool;
+            // What has only just left was not asked about yet.
+            let known = match known {
+                Known::Holders(_) if !kept_before.contains_key(&device.id) => Known::NotYet,
+                known => known,
+            };
+            if !is_at_home && may_be_held(&resource, device, inventory, known) {
+                let (resource, last) = (resource.clone(), Some(member.clone()));
+                claims.insert(device.id.clone(), Claim { resource, pool, last });
+            }
+        }
     }
-    // What a pod was given before this program was started, when the devices belonged elsewhere.
-    if let Known::Holders(holders) = known {
-        for (resource, id) in holders.devices() {
-            let Ok(id) = id.parse::<DeviceId>() else { continue };
-            let at = places.get(&id).copied();
-            if at.is_none() && inventory.devices.iter().all(|device| device.id != id) {
-                continue;
-            }
-            let pool = pools.iter().position(|pool| pool.name.to_string() == resource);
-            if pool != at && claims.iter().all(|claim| claim.id != id) {
-                claims.push(Claim { id, pool, last: None });
-            }
+    // What pods were given before this program was started, when the devices belonged elsewhere.
+    let held: Vec<(&str, DeviceId)> = match known {
+        Known::Holders(holders) => {
+            let devices = holders.devices();
+            devices.filter_map(|(resource, id)| Some((resource, id.parse().ok()?))).collect()
+        }
+        Known::NotYet => kept_before.iter().map(|(id, name)| (name.as_str(), id.clone())).collect(),
+        Known::Never => Vec::new(),
+    };
+    for (resource, id) in held {
+        let at = places.get(&id).copied();
+        if at.is_none() && inventory.devices.iter().all(|device| device.id != id) {
+            continue;
+        }
+        let pool = position(resource);
+        if pool != at && !claims.contains_key(&id) {
+            let resource = resource.to_owned();
+            claims.insert(id, Claim { pool, resource, last: None });
         }
     }
     put_back(claims, inventory, found)
@@ -67,25 +83,24 @@ pub(crate) fn keep(
 
 /// A device that is not to be where the selectors put it.
 struct Claim {
-    id: DeviceId,
-    /// Nothing where the pool is not configured.
+    resource: String,
+    /// Nothing where it is not configured.
     pool: Option<usize>,
     last: Option<Member>,
 }
 
 fn put_back(
-    claims: Vec<Claim>,
+    claims: BTreeMap<DeviceId, Claim>,
     inventory: &Inventory,
     found: &mut [Vec<Member>],
-) -> BTreeSet<DeviceId> {
-    let mut kept = BTreeSet::new();
-    for Claim { id, pool, last } in claims {
-        let is_it = |member: &Member| member.device.id == id;
+) -> Kept {
+    let mut kept = Kept::new();
+    for (id, Claim { pool, resource, last }) in claims {
         let elsewhere = found.iter_mut().find_map(|members| {
-            let at = members.iter().position(is_it)?;
+            let at = members.iter().position(|member| member.device.id == id)?;
             Some(members.remove(at))
         });
-        kept.insert(id.clone());
+        kept.insert(id.clone(), resource);
         let Some(members) = pool.map(|pool| &mut found[pool]) else { continue };
         let member = match (elsewhere, last) {
             (Some(member), Some(Member { needs, .. })) => Member { needs, ..member },
@@ -121,12 +136,10 @@ fn unselected(device: Device, needs: Needs) -> Member {
 }
 
 /// Whether a device that left a pool may be in a pod.
-fn may_be_held(name: &PoolName, device: &Device, inventory: &Inventory, known: Known<'_>) -> bool {
+fn may_be_held(resource: &str, device: &Device, inventory: &Inventory, known: Known<'_>) -> bool {
     match known {
         Known::NotYet => true,
-        Known::Holders(holders) => {
-            holders.holder(&name.to_string(), &device.id.to_string()).is_some()
-        }
+        Known::Holders(holders) => holders.holder(resource, &device.id.to_string()).is_some(),
         // A VF that was removed with others of its PF was meant to go; one that is alone was not.
         Known::Never => {
             let same_pf = |other: &Device| other.pf().address == device.pf().address;

@@ -53,6 +53,8 @@ struct Question {
     was_answered: watch::Sender<bool>,
     /// Whether there is nobody to ask.
     is_vain: bool,
+    /// How often it was asked in a row without any other reason than that time has passed.
+    repeated: u32,
 }
 
 /// A pool that is served, for those who tell of all pools.
@@ -67,11 +69,17 @@ pub(crate) struct Served {
 /// A kubelet that doesn't answer for so long may not keep the pools from being served.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
-/// When to ask again whether held devices are free, if nothing tells before: no event does when a
-/// pod that held one ends.
-const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
+/// When to ask again whether kept devices are free, if nothing tells before: no event does when a
+/// pod that held one ends. Each further pause is twice as long.
+const AFTER_A_QUESTION: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(320);
 
 impl Question {
+    /// How long to wait until it is asked though nothing has happened.
+    fn pause(&self) -> Duration {
+        (AFTER_A_QUESTION * 2u32.saturating_pow(self.repeated)).min(LONGEST_PAUSE)
+    }
+
     fn is_answered(&self) -> bool {
         *self.was_answered.borrow()
     }
@@ -119,6 +127,7 @@ impl Live {
     pub(crate) async fn keep_looking(&mut self, mut node: NodeWatch) -> io::Result<()> {
         let mut kubelet = self.directory.subscribe();
         loop {
+            let pause = self.question.pause();
             tokio::select! {
                 changes = node.changed(self.offers.due()) => {
                     let Changes { configuration, asked } = changes?;
@@ -128,6 +137,7 @@ impl Live {
                     }
                     self.orders.send_modify(|order| order.asked += u64::from(asked));
                     if self.offers.is_waiting() {
+                        self.question.repeated = 0;
                         self.ask_who_holds();
                     }
                 }
@@ -136,7 +146,8 @@ impl Live {
                     self.ask_who_holds();
                 }
                 Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
-                () = sleep(BETWEEN_QUESTIONS), if self.offers.is_waiting() && !self.question.is_vain => {
+                () = sleep(pause), if self.offers.is_waiting() && !self.question.is_vain => {
+                    self.question.repeated = (self.question.repeated + 1).min(5);
                     self.ask_who_holds();
                 }
             }
@@ -168,6 +179,10 @@ impl Live {
             }
         }
         self.question.was_answered.send_replace(true);
+        if self.offers.has_new() {
+            self.question.repeated = 0;
+            self.ask_who_holds();
+        }
     }
 
     /// Puts a configuration into force: serves the pools that are new. Those that are gone end by

@@ -226,7 +226,8 @@ mod tests {
         node.members[0].health = Health::Unhealthy(Reason::NoCarrier("ens1".parse().unwrap()));
         let (ill, pf) =
             (node.members[0].device.id.to_string(), node.members[0].device.pf().address);
-        let offers = [Arc::new(Offer { pool: Node::pool().into(), members: node.members.clone() })];
+        let offers =
+            [Arc::new(Offer { members: node.members.clone(), ..Offer::of(Node::pool().into()) })];
         let text = text::render(&devices(&offers, &Holders::default()));
         let pool = &offers[0].pool.name;
         for expected in [

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::counts::NodeCounts;
 use crate::health::Damper;
 use crate::inventory::{Asked, DeviceId, Inventory};
-use crate::kept::{self, Known};
+use crate::kept::{self, Kept, Known};
 use crate::pools::{self, Division, Excluded, Health, Member, Pool};
 
 /// What a pool offers.
@@ -19,6 +19,15 @@ use crate::pools::{self, Division, Excluded, Health, Member, Pool};
 pub(crate) struct Offer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) members: Vec<Member>,
+    /// Those of them that the pool doesn't select any more: no other pod may get them.
+    pub(crate) leaving: BTreeSet<DeviceId>,
+}
+
+impl Offer {
+    /// Nothing of this pool.
+    pub(crate) fn of(pool: Arc<Pool>) -> Self {
+        Self { pool, members: Vec::new(), leaving: BTreeSet::new() }
+    }
 }
 
 /// Hears of each new offer of one pool, and of the pool's end: then the sender is gone.
@@ -38,7 +47,9 @@ pub(crate) struct Offers {
     /// Which of it is not offered though a pool selects it.
     excluded: Vec<Excluded>,
     /// The devices that are not where the selectors alone would have them.
-    kept: BTreeSet<DeviceId>,
+    kept: Kept,
+    /// Whether some of them were not kept before the last look.
+    has_new: bool,
     /// When devices will be well again unless something happens.
     due: Option<Instant>,
 }
@@ -59,7 +70,8 @@ impl Offers {
             ended: Vec::new(),
             inventory: Inventory::default(),
             excluded: Vec::new(),
-            kept: BTreeSet::new(),
+            kept: Kept::new(),
+            has_new: false,
             due: None,
         }
     }
@@ -74,7 +86,7 @@ impl Offers {
             let known = before.iter().position(|c| c.offer.borrow().pool.name == pool.name);
             let current = known.map_or_else(
                 || {
-                    let offer = Offer { pool: Arc::new(pool.clone()), members: Vec::new() };
+                    let offer = Offer::of(Arc::new(pool.clone()));
                     let (offer, receiver) = watch::channel(Arc::new(offer));
                     added.push(receiver);
                     Current { offer, damper: Damper::default() }
@@ -87,7 +99,7 @@ impl Offers {
             let pool = Arc::clone(&offer.borrow().pool);
             tracing::info!("{} is no longer configured", pool.name);
             self.ended.push(Arc::clone(&offer.borrow()));
-            offer.send_replace(Arc::new(Offer { pool, members: Vec::new() }));
+            offer.send_replace(Arc::new(Offer::of(pool)));
         }
         let is_new = self.pools != pools;
         self.pools = pools;
@@ -118,15 +130,23 @@ impl Offers {
         self.excluded = excluded;
         let before = self.current.iter().map(|current| Arc::clone(&current.offer.borrow()));
         let before: Vec<_> = before.chain(self.ended.iter().cloned()).collect();
-        self.kept = kept::keep(&self.pools, &before, inventory, &mut found, known);
-        let is_kept = |member: &Member| self.kept.contains(&member.device.id);
-        self.ended.retain(|offer| offer.members.iter().any(is_kept));
+        let kept = kept::keep(&self.pools, &before, &self.kept, inventory, &mut found, known);
+        self.has_new = kept.keys().any(|id| !self.kept.contains_key(id));
+        self.kept = kept;
+        for offer in &mut self.ended {
+            let (pool, mut members) = (Arc::clone(&offer.pool), offer.members.clone());
+            members.retain(|member| self.kept.contains_key(&member.device.id));
+            *offer = Arc::new(Offer { members, ..Offer::of(pool) });
+        }
+        self.ended.retain(|offer| !offer.members.is_empty());
         self.due = None;
         for ((pool, current), mut members) in self.pools.iter().zip(&mut self.current).zip(found) {
             let damping = pool.resource.health.damping;
             let due = current.damper.settle(&mut members, damping, now);
             self.due = [self.due, due].into_iter().flatten().min();
-            current.offer.send_if_modified(|offered| tell(offered, pool, members));
+            let ids = members.iter().map(|member| &member.device.id);
+            let leaving = ids.filter(|id| self.kept.contains_key(id)).cloned().collect();
+            current.offer.send_if_modified(|offered| tell(offered, pool, members, leaving));
         }
     }
 
@@ -146,6 +166,11 @@ impl Offers {
         !self.kept.is_empty()
     }
 
+    /// Whether some of those have only just left their pools.
+    pub(crate) fn has_new(&self) -> bool {
+        self.has_new
+    }
+
     /// When to look again though nothing happens.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
@@ -163,9 +188,14 @@ impl Offers {
 }
 
 /// Puts a new offer in the place of the old one, and says whether they differ.
-fn tell(offered: &mut Arc<Offer>, pool: &Pool, members: Vec<Member>) -> bool {
+fn tell(
+    offered: &mut Arc<Offer>,
+    pool: &Pool,
+    members: Vec<Member>,
+    leaving: BTreeSet<DeviceId>,
+) -> bool {
     let same_pool = *offered.pool == *pool;
-    if same_pool && offered.members == members {
+    if same_pool && offered.members == members && offered.leaving == leaving {
         return false;
     }
     let (before, after) = (summary(&offered.members), summary(&members));
@@ -173,7 +203,7 @@ fn tell(offered: &mut Arc<Offer>, pool: &Pool, members: Vec<Member>) -> bool {
         tracing::info!("{} has {after}", pool.name);
     }
     let pool = if same_pool { Arc::clone(&offered.pool) } else { Arc::new(pool.clone()) };
-    *offered = Arc::new(Offer { pool, members });
+    *offered = Arc::new(Offer { pool, members, leaving });
     true
 }
 

@@ -131,8 +131,7 @@ impl SysfsTree {
         let address = pf.address.parse().unwrap();
         let before: u32 = self.read(address, "sriov_numvfs").parse().unwrap();
         for index in count..before {
-            fs::remove_file(self.device(address).join(format!("virtfn{index}"))).unwrap();
-            self.remove_device(pf.vf(index));
+            self.remove_vf(pf, index);
         }
         for index in before..count {
             self.add_vf(pf, index);
@@ -140,7 +139,15 @@ impl SysfsTree {
         self.write(address, "sriov_numvfs", &count.to_string());
     }
 
-    fn add_vf(&self, pf: &Pf, index: u32) {
+    /// Takes one VF of a PF away, as unplugging it does.
+    pub fn remove_vf(&self, pf: &Pf, index: u32) {
+        let address = pf.address.parse().unwrap();
+        fs::remove_file(self.device(address).join(format!("virtfn{index}"))).unwrap();
+        self.remove_device(pf.vf(index));
+    }
+
+    /// Gives a PF one VF.
+    pub fn add_vf(&self, pf: &Pf, index: u32) {
         let (address, pf_address) = (pf.vf(index), pf.address.parse().unwrap());
         self.add_device(address, pf.vendor, pf.vf_device, pf.numa_node);
         symlink(format!("../{}", pf.address), self.device(address).join("physfn")).unwrap();

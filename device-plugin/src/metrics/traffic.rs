@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_vf_s_traffic_is_its_pod_s() {
         let node = Node::with(Needs::default());
-        let offers = [Arc::new(Offer { pool: Node::pool().into(), members: node.members.clone() })];
+        let offers =
+            [Arc::new(Offer { members: node.members.clone(), ..Offer::of(Node::pool().into()) })];
         let (pool, first) = (Node::pool().name.to_string(), &node.members[0].device);
         let devices = ContainerDevices {
             resource_name: pool.clone(),

@@ -1,8 +1,6 @@
 //! Devices that pods hold, when they or the configuration change: they stay in the pool that gave them, and
 //! nobody else gets them.
 
-use std::fs;
-
 use linkspan_proto::deviceplugin::HEALTHY;
 use linkspan_tests::daemon::Signal;
 use linkspan_tests::kubelet::State;
@@ -34,7 +32,7 @@ impl Node {
     /// Ends a pod, and has the kubelet write its state, as it does when it next gives a device.
     fn end_pod(&self, pod: &str) {
         self.kubelet.end_pod("default", pod);
-        fs::write(self.socket("device-plugins", "kubelet_internal_checkpoint"), "{}").unwrap();
+        self.write_checkpoint();
     }
 }
 

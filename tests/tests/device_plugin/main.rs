@@ -7,6 +7,7 @@ mod device_info;
 mod held;
 mod kept;
 mod measured;
+mod model;
 mod offered;
 mod reconfigured;
 mod registered;
