@@ -28,10 +28,22 @@ impl Daemon {
     /// If it can't be started.
     #[must_use]
     pub fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_by(&[], name, arguments)
+    }
+
+    /// Starts a program by another one that becomes it: `setpriv` and its arguments, say.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be started.
+    #[must_use]
+    pub fn start_by(wrapper: &[&str], name: &str, arguments: &[&str]) -> Self {
         let log = NamedTempFile::new().unwrap();
-        let mut command = Command::new(program(name));
+        let program = program(name);
+        let mut words = wrapper.iter().map(Path::new).chain([program.as_path()]);
+        let mut command = Command::new(words.next().unwrap());
         let stderr = File::options().append(true).open(log.path()).unwrap();
-        let child = command.args(arguments).stderr(stderr).spawn().unwrap();
+        let child = command.args(words).args(arguments).stderr(stderr).spawn().unwrap();
         Self { child, log }
     }
 

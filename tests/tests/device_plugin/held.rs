@@ -21,7 +21,7 @@ use crate::{BOUND, Node, fast, pfs};
 const FAST: &str = "linkspan.dev/fast";
 
 /// What the plugin tells of pod `ns/POD` and a resource.
-fn held(node: &Node, pod: &str, resource: &str) -> HeldDevicesReply {
+pub(crate) fn held(node: &Node, pod: &str, resource: &str) -> HeldDevicesReply {
     let request = HeldDevicesRequest {
         pod_namespace: "ns".to_owned(),
         pod_name: pod.to_owned(),

@@ -9,6 +9,7 @@ mod kept;
 mod measured;
 mod model;
 mod offered;
+mod privileges;
 mod reconfigured;
 mod registered;
 

@@ -24,7 +24,7 @@ fn get(node: &Node, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-fn metrics(node: &Node) -> String {
+pub(crate) fn metrics(node: &Node) -> String {
     let (status, text) = get(node, "/metrics");
     assert_eq!(status, 200);
     is_sound(&text);
