@@ -250,4 +250,6 @@ fn is_resource_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod tests;

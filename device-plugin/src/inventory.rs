@@ -69,7 +69,6 @@ pub(crate) struct Device {
     /// The first partition key of each port of its RDMA devices.
     pub(crate) p_keys: Vec<PartitionKey>,
     pub(crate) vdpa: Option<VdpaDevice>,
-    pub(crate) ddp_profile: Option<String>,
     pub(crate) place: Place,
 }
 

@@ -172,7 +172,6 @@ impl<'a> Scan<'a> {
             p_keys: if is_away { pf.p_keys.clone() } else { self.p_keys(&rdma) },
             rdma,
             vdpa: self.vdpa_device(owner),
-            ddp_profile: None,
             place,
         })
     }

@@ -78,7 +78,6 @@ fn fits(selector: &Selector, device: &Device) -> bool {
             functions.pf == pf.address && has_index(&functions.indices)
         })
         && any(&selector.link_types, |link_type| Some(*link_type) == device.link_type)
-        && any(&selector.ddp_profiles, |profile| Some(profile) == device.ddp_profile.as_ref())
         && any(&selector.p_keys, |key| device.p_keys.contains(key))
         && (!selector.is_rdma || device.has_rdma)
         && selector.vdpa.is_none_or(|vdpa| {

@@ -34,7 +34,6 @@ pub(crate) fn vf(bus: u32, index: u32) -> Device {
         rdma: Vec::new(),
         p_keys: Vec::new(),
         vdpa: None,
-        ddp_profile: None,
         place: Place::Vf {
             index,
             pf: Parent {
