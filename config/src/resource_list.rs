@@ -100,6 +100,12 @@ pub enum ResourceListError {
 }
 
 impl ResourceListError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What the user should do next, where the error itself doesn't say it.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
@@ -169,6 +175,25 @@ impl ResourceList {
         let resources: Vec<_> = list.iter().map(resource).collect::<Result<_, _>>()?;
         provision::refuse_conflicts(&list, &resources)?;
         Ok(Self { resources })
+    }
+}
+
+impl Resource {
+    /// A resource of that name with nothing in it.
+    fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            prefix: None,
+            exclude_topology: false,
+            device_type: DeviceType::default(),
+            selectors: Vec::new(),
+            additional_info: BTreeMap::new(),
+            health: HealthPolicy::default(),
+            allocation: AllocationPolicy::default(),
+            allow_in_use: Vec::new(),
+            provision: None,
+            shares: None,
+        }
     }
 }
 

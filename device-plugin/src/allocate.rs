@@ -85,6 +85,7 @@ mod tests {
         let offer = Offer {
             pool: Node::pool().into(),
             members: node.members.clone(),
+            shares: None,
             leaving: [node.members[3].device.id.clone()].into(),
         };
         let allocate = |ids: &[&str]| {

@@ -5,7 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linkspan_config::resource_list::{ResourceList, ResourceListError, ResourcePrefix};
+use linkspan_config::Invalid;
+use linkspan_config::resource_list::{Resource, ResourceList, ResourceListError, ResourcePrefix};
 use linkspan_linux::inotify::{DirectoryEvent, DirectoryWatch};
 
 use crate::pools::{DuplicateName, Pool};
@@ -14,6 +15,8 @@ use crate::pools::{DuplicateName, Pool};
 pub(crate) struct Configuration {
     file: PathBuf,
     default_prefix: ResourcePrefix,
+    /// What macvtap-cni's device plugin is given in its environment.
+    macvtap: Option<String>,
     /// Why what the file says is not in force, as it was logged.
     refused: Option<String>,
 }
@@ -25,6 +28,8 @@ pub(crate) enum ConfigurationError {
     File(#[from] ResourceListError),
     #[error("{} can't be used", file.display())]
     Names { file: PathBuf, source: DuplicateName },
+    #[error("the environment can't be used")]
+    Environment { source: Invalid },
 }
 
 impl ConfigurationError {
@@ -33,18 +38,32 @@ impl ConfigurationError {
         match self {
             Self::File(error) => error.advice(),
             Self::Names { .. } => None,
+            Self::Environment { source } => source.advice.as_deref(),
         }
     }
 }
 
 impl Configuration {
-    pub(crate) fn at(file: PathBuf, default_prefix: ResourcePrefix) -> Self {
-        Self { file, default_prefix, refused: None }
+    pub(crate) fn at(
+        file: PathBuf,
+        default_prefix: ResourcePrefix,
+        macvtap: Option<String>,
+    ) -> Self {
+        Self { file, default_prefix, macvtap, refused: None }
     }
 
     /// The pools that the file describes.
     pub(crate) fn read(&self) -> Result<Vec<Pool>, ConfigurationError> {
-        let list = ResourceList::read(&self.file)?;
+        let macvtap = self.macvtap.as_deref().map(Resource::of_macvtap_cni).transpose();
+        let macvtap = macvtap.map_err(|source| ConfigurationError::Environment { source })?;
+        let mut list = match ResourceList::read(&self.file) {
+            // macvtap-cni's has no such file.
+            Err(error) if macvtap.is_some() && error.is_missing() => {
+                ResourceList { resources: Vec::new() }
+            }
+            list => list?,
+        };
+        list.resources.extend(macvtap.into_iter().flatten());
         Pool::all(list, &self.default_prefix)
             .map_err(|source| ConfigurationError::Names { file: self.file.clone(), source })
     }
@@ -73,6 +92,16 @@ impl Configuration {
     pub(crate) fn file(&self) -> &Path {
         &self.file
     }
+
+    /// Watches the file; one that need not be there may be made later, but is not waited for.
+    pub(crate) fn watch(&self) -> io::Result<FileWatch> {
+        match FileWatch::of(&self.file) {
+            Err(error) if self.macvtap.is_some() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(FileWatch { directory: self.file.clone(), watch: None })
+            }
+            watch => watch,
+        }
+    }
 }
 
 /// Watches the directory of the configuration's file.
@@ -86,7 +115,7 @@ pub(crate) struct FileWatch {
 }
 
 impl FileWatch {
-    pub(crate) fn of(file: &Path) -> io::Result<Self> {
+    fn of(file: &Path) -> io::Result<Self> {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new(".")).to_owned();
         let watch = Some(DirectoryWatch::new(&directory)?);

@@ -127,6 +127,7 @@ impl Live {
     pub(crate) async fn keep_looking(&mut self, mut node: NodeWatch) -> io::Result<()> {
         let mut kubelet = self.directory.subscribe();
         loop {
+            node.watch_links(self.offers.lower_devices());
             let pause = self.question.pause();
             tokio::select! {
                 changes = node.changed(self.offers.due()) => {
@@ -205,7 +206,14 @@ impl Live {
                 counts: Arc::clone(&counts),
             };
             self.served.send_modify(|all| all.push(served));
-            let service = PoolService { name, host, offered, streams, counts };
+            let service = PoolService {
+                name,
+                host,
+                offered,
+                streams,
+                counts,
+                pod_resources: Arc::clone(&self.pod_resources),
+            };
             let registrar = Registrar {
                 service,
                 way: self.way.clone(),

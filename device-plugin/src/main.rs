@@ -22,6 +22,7 @@ mod prepare;
 mod provision;
 mod register;
 mod server;
+mod shares;
 mod socket;
 mod watch;
 
@@ -36,7 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-use configuration::{Configuration, ConfigurationError, FileWatch};
+use configuration::{Configuration, ConfigurationError};
 use devices::Devices;
 use holders::PodResources;
 use live::Live;
@@ -80,7 +81,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         tracing::warn!("{flags} mean nothing here: the whole log goes to standard error");
     }
     let file = options.config_file.clone();
-    let configuration = Configuration::at(file, options.resource_prefix.clone());
+    let macvtap = std::env::var("DP_MACVTAP_CONF").ok();
+    let configuration = Configuration::at(file, options.resource_prefix.clone(), macvtap);
     // One thread: there is little to do, and most of that is to wait.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,7 +99,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Listen first, then look: what changes in between is seen twice, and never missed.
-    let file = FileWatch::of(configuration.file());
+    let file = configuration.watch();
     let pools = configuration.read()?;
     let file = file
         .with_context(|| format!("cannot watch {} for changes", configuration.file().display()))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use linkspan_linux::HostLinks;
 use linkspan_linux::pci::Sysfs;
+use linkspan_types::IfName;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,12 +14,15 @@ use crate::health::Damper;
 use crate::inventory::{Asked, DeviceId, Inventory};
 use crate::kept::{self, Kept, Known};
 use crate::pools::{self, Division, Excluded, Health, Member, Pool};
+use crate::shares;
 
 /// What a pool offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) members: Vec<Member>,
+    /// How well the shares are that it has in place of members.
+    pub(crate) shares: Option<Health>,
     /// Those of them that the pool doesn't select any more: no other pod may get them.
     pub(crate) leaving: BTreeSet<DeviceId>,
 }
@@ -26,7 +30,7 @@ pub(crate) struct Offer {
 impl Offer {
     /// Nothing of this pool.
     pub(crate) fn of(pool: Arc<Pool>) -> Self {
-        Self { pool, members: Vec::new(), leaving: BTreeSet::new() }
+        Self { pool, members: Vec::new(), shares: None, leaving: BTreeSet::new() }
     }
 }
 
@@ -146,7 +150,8 @@ impl Offers {
             self.due = [self.due, due].into_iter().flatten().min();
             let ids = members.iter().map(|member| &member.device.id);
             let leaving = ids.filter(|id| self.kept.contains_key(id)).cloned().collect();
-            current.offer.send_if_modified(|offered| tell(offered, pool, members, leaving));
+            let shares = shares::health(pool, &self.inventory.interfaces);
+            current.offer.send_if_modified(|offered| tell(offered, pool, members, shares, leaving));
         }
     }
 
@@ -159,6 +164,12 @@ impl Offers {
         inventory.remember(&self.inventory);
         self.inventory = inventory;
         Ok(())
+    }
+
+    /// The links that pools have shares of.
+    pub(crate) fn lower_devices(&self) -> Vec<IfName> {
+        let shares = self.pools.iter().filter_map(|pool| pool.resource.shares.as_ref());
+        shares.map(|shares| shares.lower_device.clone()).collect()
     }
 
     /// Whether some devices wait for the kubelet's word that nobody holds them.
@@ -179,7 +190,7 @@ impl Offers {
     /// Warns of pools without devices: a selector may be wrong, or VFs may still be made.
     fn warn_of_empty_pools(&self) {
         for offer in self.current.iter().map(|current| current.offer.borrow()) {
-            if offer.members.is_empty() {
+            if offer.members.is_empty() && offer.shares.is_none() {
                 let name = &offer.pool.name;
                 tracing::warn!("{name} has no devices: no device of this node fits its selectors");
             }
@@ -192,18 +203,27 @@ fn tell(
     offered: &mut Arc<Offer>,
     pool: &Pool,
     members: Vec<Member>,
+    shares: Option<Health>,
     leaving: BTreeSet<DeviceId>,
 ) -> bool {
     let same_pool = *offered.pool == *pool;
-    if same_pool && offered.members == members && offered.leaving == leaving {
+    let same_devices = offered.members == members && offered.leaving == leaving;
+    if same_pool && same_devices && offered.shares == shares {
         return false;
     }
     let (before, after) = (summary(&offered.members), summary(&members));
-    if before != after {
-        tracing::info!("{} has {after}", pool.name);
+    match (&pool.resource.shares, &shares) {
+        (Some(all), Some(Health::Healthy)) => {
+            tracing::info!("{} has {} shares of {}", pool.name, all.capacity, all.lower_device);
+        }
+        (Some(_), Some(Health::Unhealthy(reason))) => {
+            tracing::warn!("{}: all shares are unhealthy: {reason}", pool.name);
+        }
+        _ if before != after => tracing::info!("{} has {after}", pool.name),
+        _ => {}
     }
     let pool = if same_pool { Arc::clone(&offered.pool) } else { Arc::new(pool.clone()) };
-    *offered = Arc::new(Offer { pool, members, leaving });
+    *offered = Arc::new(Offer { pool, members, shares, leaving });
     true
 }
 

@@ -78,7 +78,13 @@ impl Pool {
         for (second, resource) in list.resources.into_iter().enumerate() {
             let prefix = resource.prefix.as_ref().unwrap_or(default_prefix).clone();
             let name = PoolName { prefix, name: resource.name.clone() };
-            if let Some(first) = pools.iter().position(|pool| pool.name == name) {
+            // Links of shares are called after the resource alone.
+            let has_shares = resource.shares.is_some();
+            let is_taken = |pool: &Self| {
+                let share_links = has_shares && pool.resource.shares.is_some();
+                pool.name == name || (share_links && pool.resource.name == resource.name)
+            };
+            if let Some(first) = pools.iter().position(is_taken) {
                 return Err(DuplicateName { name: name.to_string(), first, second });
             }
             pools.push(Self { name, resource });

@@ -21,10 +21,12 @@ use tonic::{Request, Response, Status};
 use crate::allocate;
 use crate::authority::Localhost;
 use crate::counts::PoolCounts;
+use crate::holders::PodResources;
 use crate::offers::{Offer, Offered};
 use crate::pools::{Health, Member, Pool, PoolName};
 use crate::preferred::{self, Wanted};
 use crate::prepare::Host;
+use crate::shares;
 use crate::socket::{ServeError, SocketFile};
 
 /// Answers the kubelet for one pool.
@@ -37,6 +39,7 @@ pub(crate) struct PoolService {
     /// How many `ListAndWatch` streams are open.
     pub(crate) streams: watch::Sender<usize>,
     pub(crate) counts: Arc<PoolCounts>,
+    pub(crate) pod_resources: Arc<PodResources>,
 }
 
 #[tonic::async_trait]
@@ -60,7 +63,8 @@ impl DevicePlugin for PoolService {
         let lists = WatchStream::new(self.offered.clone()).filter_map(move |offer| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
             let _ = &open;
-            let devices = offer.members.iter().map(|member| device(&offer.pool, member)).collect();
+            let devices = offer.members.iter().map(|member| device(&offer.pool, member));
+            let devices = devices.chain(shares::devices(&offer)).collect();
             let list = ListAndWatchResponse { devices };
             // Much of what changes is nothing to the kubelet.
             (told.as_ref() != Some(&list)).then(|| told.insert(list).clone()).map(Ok)
@@ -85,15 +89,21 @@ impl DevicePlugin for PoolService {
     ) -> Result<Response<AllocateResponse>, Status> {
         let requests = request.into_inner().container_requests;
         let offer = Arc::clone(&self.offered.borrow());
-        let responses = requests.iter().map(|request| {
-            let answer = allocate::allocate(&offer, &self.host, request);
+        let mut container_responses = Vec::new();
+        for request in &requests {
+            let answer = match &offer.pool.resource.shares {
+                None => allocate::allocate(&offer, &self.host, request),
+                Some(shares) => {
+                    let (host, pods) = (&self.host, &self.pod_resources);
+                    shares::allocate(&offer, shares, request, host, pods).await
+                }
+            };
             let counts = &self.counts;
             let count =
                 if answer.is_ok() { &counts.allocations } else { &counts.failed_allocations };
             count.add_one();
-            answer
-        });
-        let container_responses = responses.collect::<Result<_, _>>()?;
+            container_responses.push(answer?);
+        }
         Ok(Response::new(AllocateResponse { container_responses }))
     }
 

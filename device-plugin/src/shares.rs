@@ -15,6 +15,7 @@ use linkspan_types::IfName;
 use tonic::Status;
 
 use crate::holders::PodResources;
+use crate::inventory::Interfaces;
 use crate::offers::Offer;
 use crate::pools::{Health, Pool, Reason};
 use crate::prepare::Host;
@@ -34,18 +35,10 @@ pub(crate) enum ShareError {
 }
 
 /// Whether a pool's shares can be given away now: all of them, or none. Nothing for a pool of devices.
-pub(crate) fn health(pool: &Pool) -> Option<Health> {
+pub(crate) fn health(pool: &Pool, host: &Interfaces) -> Option<Health> {
     let lower = &pool.resource.shares.as_ref()?.lower_device;
-    let found = RouteSocket::open().and_then(|mut host| host.link_by_name(lower));
-    Some(match found {
-        Ok(_) => Health::Healthy,
-        Err(error) => {
-            if !error.is_missing() {
-                tracing::warn!("{}: {:#}", pool.name, anyhow::Error::new(error));
-            }
-            Health::Unhealthy(Reason::NoLink(lower.clone()))
-        }
-    })
+    let missing = || Health::Unhealthy(Reason::NoLink(lower.clone()));
+    Some(host.get(lower).map_or_else(missing, |_| Health::Healthy))
 }
 
 /// The shares as the kubelet knows them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use linkspan_linux::inotify::{DirectoryEvent, DirectoryWatch};
 use linkspan_linux::network_events::NetworkEvents;
 use linkspan_linux::uevent::{Uevent, Uevents};
+use linkspan_types::IfName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout_at};
@@ -57,6 +58,11 @@ impl NodeWatch {
             hangup: signal(SignalKind::hangup())?,
         };
         Ok(Self { sources, burst: None })
+    }
+
+    /// Counts changes of these links, too.
+    pub(crate) fn watch_links(&mut self, links: Vec<IfName>) {
+        self.sources.network.watch_links(links);
     }
 
     /// Returns when something may have changed since the last call and it is quiet again, or when

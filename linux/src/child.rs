@@ -79,6 +79,12 @@ pub enum NewKind<'a> {
     },
 }
 
+/// An index that no link has in any namespace, as far as chance goes; nothing where there are no random numbers.
+#[must_use]
+pub fn free_index() -> Option<u32> {
+    random_below(LARGE_INDEX).ok().map(|index| index | LARGE_INDEX)
+}
+
 impl RouteSocket {
     /// Makes a link, whole, by one message: where that fails, there is none.
     pub fn add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {
@@ -90,7 +96,7 @@ impl RouteSocket {
         // But with an index it is only by that that they look, and here is one that nobody has.
         let elsewhere = link.netns.is_some() && link.index.is_none();
         if elsewhere && self.link_by_name(link.name).is_ok() {
-            let index = random_below(LARGE_INDEX).map_err(|_| refusal)? | LARGE_INDEX;
+            let Some(index) = free_index() else { return Err(refusal) };
             return self.try_add_link(&NewLink { index: Some(index), ..*link });
         }
         Err(refusal)

@@ -21,7 +21,7 @@ mod vf;
 pub use address::Address;
 pub use announce::Audience;
 pub use arp::probe;
-pub use child::{NewKind, NewLink};
+pub use child::{NewKind, NewLink, free_index};
 pub use host::HostLinks;
 pub use link::{Link, LinkChange, LinkKind};
 pub use link_events::{LinkEvents, wait_for_dad};

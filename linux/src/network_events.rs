@@ -5,6 +5,7 @@
 
 use std::io;
 
+use linkspan_types::IfName;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -22,6 +23,7 @@ const MAX_MESSAGE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct NetworkEvents {
     socket: AsyncFd<Socket>,
+    links: Vec<IfName>,
 }
 
 impl NetworkEvents {
@@ -30,25 +32,32 @@ impl NetworkEvents {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.set_non_blocking(true)?;
         socket.bind(&SocketAddr::new(0, GROUPS))?;
-        Ok(Self { socket: readable(socket)? })
+        Ok(Self { socket: readable(socket)?, links: Vec::new() })
+    }
+
+    /// Counts these links as cards, whatever they are.
+    pub fn watch_links(&mut self, links: Vec<IfName>) {
+        self.links = links;
     }
 
     /// Waits for the next change that concerns a card, or that may do so because events were lost.
     pub async fn changed(&self) -> io::Result<()> {
+        let receive = |socket: &Socket| receive(socket, &self.links);
         while !self.socket.async_io(Interest::READABLE, receive).await? {}
         Ok(())
     }
 }
 
 /// Receives one datagram, and says whether it concerns a card.
-fn receive(socket: &Socket) -> io::Result<bool> {
+fn receive(socket: &Socket, links: &[IfName]) -> io::Result<bool> {
     let mut datagram = Vec::with_capacity(MAX_MESSAGE);
     match socket.recv_from(&mut datagram, 0) {
         Err(error) if is_overflow(&error) => Ok(true),
         Err(error) => Err(error),
         // Any process may send to us; only the kernel's port is 0.
         Ok((_, sender)) if sender.port_number() != 0 => Ok(false),
-        Ok(_) => Ok(messages(&datagram).any(|(kind, body)| concerns_a_card(kind, body))),
+        Ok(_) => Ok(messages(&datagram)
+            .any(|(kind, body)| concerns_a_card(kind, body) || is_one_of(links, kind, body))),
     }
 }
 
@@ -58,6 +67,10 @@ const NEW_ADDRESS: u16 = 20;
 const DELETED_ADDRESS: u16 = 21;
 const NEW_ROUTE: u16 = 24;
 const DELETED_ROUTE: u16 = 25;
+/// The size of `struct ifinfomsg`.
+const LINK_HEADER: usize = 16;
+/// `IFLA_IFNAME`.
+const LINK_NAME: u16 = 3;
 /// `IFLA_LINKINFO`.
 const LINK_INFO: u16 = 18;
 /// `IFLA_INFO_KIND`.
@@ -77,11 +90,19 @@ fn concerns_a_card(kind: u16, body: &[u8]) -> bool {
     }
 }
 
+/// Whether it is about a link with one of these names.
+fn is_one_of(links: &[IfName], kind: u16, body: &[u8]) -> bool {
+    let is_link = matches!(kind, NEW_LINK | DELETED_LINK);
+    let name = body.get(LINK_HEADER..).and_then(|rest| attribute(rest, LINK_NAME));
+    let is = |link: &IfName| {
+        name.and_then(|name| name.strip_suffix(b"\0")) == Some(link.as_str().as_bytes())
+    };
+    is_link && links.iter().any(is)
+}
+
 /// What kind of virtual link it is, with its closing zero byte.
 fn link_kind(body: &[u8]) -> Option<&[u8]> {
-    /// The size of `struct ifinfomsg`.
-    const HEADER: usize = 16;
-    let info = attribute(body.get(HEADER..)?, LINK_INFO)?;
+    let info = attribute(body.get(LINK_HEADER..)?, LINK_INFO)?;
     attribute(info, LINK_KIND)
 }
 
@@ -148,7 +169,7 @@ mod tests {
     /// A link with a name and, where it is a virtual one, its kind.
     fn link(kind: Option<&[u8]>) -> Vec<u8> {
         let info = kind.map(|kind| attribute_of(LINK_INFO, &attribute_of(LINK_KIND, kind)));
-        [&[0; 16][..], &attribute_of(3, b"ens1f0\0"), &info.unwrap_or_default()].concat()
+        [&[0; 16][..], &attribute_of(LINK_NAME, b"ens1f0\0"), &info.unwrap_or_default()].concat()
     }
 
     #[test]
@@ -175,11 +196,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_link_may_be_watched_by_its_name() {
+        let links = ["bond0".parse().unwrap(), "ens1f0".parse().unwrap()];
+        let body = link(Some(b"veth\0"));
+        assert!(is_one_of(&links, NEW_LINK, &body) && is_one_of(&links, DELETED_LINK, &body));
+        assert!(!is_one_of(&links[..1], NEW_LINK, &body) && !is_one_of(&links, NEW_ROUTE, &body));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_go_on_for_ever(bytes: Vec<u8>) {
             prop_assert!(messages(&bytes).count() <= bytes.len());
             concerns_a_card(NEW_LINK, &bytes);
+            is_one_of(&["ens1".parse().unwrap()], NEW_LINK, &bytes);
             let datagram = message(NEW_LINK, &bytes);
             prop_assert_eq!(messages(&datagram).next(), Some((NEW_LINK, &bytes[..])));
         }

@@ -9,6 +9,7 @@ mod link_type;
 mod mac;
 mod mtu;
 mod pci;
+mod pool_link;
 mod text;
 mod vdpa;
 mod vf;

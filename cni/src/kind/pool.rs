@@ -7,7 +7,6 @@ use linkspan_config::net_conf::MacChoice;
 use linkspan_linux::{Link, LinkChange, LinkKind, Netns, RouteSocket};
 use linkspan_types::{IfName, MacAddr, Mtu};
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash64;
 
 use super::child::{ChildError, Tap};
 
@@ -33,14 +32,6 @@ pub struct PoolLink {
     mtu: Option<Mtu>,
 }
 
-/// The name that kubevirt's device plugin gives the link of a device: `mvt`, and the last 48 bits of the ID's
-/// `XXH64` as hexadecimal digits (`pkg/util/iface_name.go` of macvtap-cni).
-#[must_use]
-pub fn link_name(device: &str) -> IfName {
-    let name = format!("mvt{:012x}", XxHash64::oneshot(0, device.as_bytes()) & 0xffff_ffff_ffff);
-    name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"))
-}
-
 impl PoolLink {
     /// Looks the link of a device up.
     pub fn find(
@@ -50,7 +41,7 @@ impl PoolLink {
         mac: MacChoice,
         mtu: Option<Mtu>,
     ) -> Result<Self, ChildError> {
-        let name = link_name(device);
+        let name = IfName::of_pool_device(device);
         let missing = || ChildError::NoPoolLink { name: name.clone(), device: device.to_owned() };
         let link = match host.link_by_name(&name) {
             Err(e) if e.is_missing() => return Err(missing()),
@@ -135,16 +126,4 @@ fn find(socket: &mut RouteSocket, name: &IfName) -> Result<Option<Link>, ChildEr
 
 fn is_macvtap(link: &Link) -> bool {
     matches!(link.kind, LinkKind::Macvtap { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_is_called_after_its_device() {
-        // XXH64 of the empty text is ef46db3751d8e999.
-        assert_eq!(link_name("").as_str(), "mvtdb3751d8e999");
-        assert_ne!(link_name("dataplaneMvp0"), link_name("dataplaneMvp1"));
-    }
 }

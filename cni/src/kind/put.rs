@@ -9,7 +9,7 @@ use linkspan_linux::{Link, Netns, RouteSocket};
 use linkspan_types::{IfName, MacAddr, Mtu};
 
 use super::child::{Child, ChildDestination, Tap, Wanted};
-use super::pool::{self, PoolLink};
+use super::pool::PoolLink;
 use super::sriov::{self, Vf};
 use super::{Claim, LinkRecord};
 use crate::node::Node;
@@ -75,7 +75,7 @@ impl<'a> Plan<'a> {
                 ParentLink::Device(device) => Claim::Device(device),
                 ParentLink::Named(_) | ParentLink::DefaultRoute => Claim::Nothing,
             },
-            Self::Pool(_, device, _) => Claim::PoolLink(pool::link_name(device)),
+            Self::Pool(_, device, _) => Claim::PoolLink(IfName::of_pool_device(device)),
         }
     }
 

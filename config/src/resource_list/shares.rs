@@ -1,7 +1,9 @@
 //! Shares of a host link as a resource, as macvtap-cni has them: each is a macvtap or macvlan link to be.
 
 use linkspan_types::{IfName, MacvlanMode};
+use serde_json::{Value, json};
 
+use super::{Resource, ResourcePrefix, is_resource_name};
 use crate::Invalid;
 use crate::fields::Fields;
 
@@ -39,14 +41,56 @@ impl Shares {
             Some("macvlan") => SharesKind::Macvlan,
             Some(_) => return Err(resource.invalid("kind", KIND)),
         };
-        let mode = mode(resource)?;
-        Ok(Some(Self {
-            kind,
-            lower_device: resource.required("lowerDevice", "the name of a host link")?,
-            mode,
-            capacity: capacity(resource, mode)?,
-        }))
+        Self::of(kind, resource, resource.get("capacity").is_some()).map(Some)
     }
+
+    fn of(kind: SharesKind, section: &Fields<'_>, has_capacity: bool) -> Result<Self, Invalid> {
+        let mode = mode(section)?;
+        let all = if mode == MacvlanMode::Passthru { 1 } else { DEFAULT_CAPACITY };
+        Ok(Self {
+            kind,
+            lower_device: section.required("lowerDevice", "the name of a host link")?,
+            mode,
+            capacity: if has_capacity { capacity(section, mode)? } else { all },
+        })
+    }
+
+    /// The IDs of the shares of a resource, as the peer has them.
+    pub fn ids<'a>(&self, resource: &'a str) -> impl Iterator<Item = String> + use<'a> {
+        (0..self.capacity).map(move |number| format!("{resource}Mvp{number}"))
+    }
+}
+
+impl Resource {
+    /// The resources of the device plugin of macvtap-cni: what stands in its environment variable
+    /// `DP_MACVTAP_CONF`.
+    pub fn of_macvtap_cni(text: &str) -> Result<Vec<Self>, Invalid> {
+        const EXPECTED: &str = "a list of objects with `name` and `lowerDevice`";
+        let list = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        let root = json!({ MACVTAP_CNI: list });
+        let root = Fields::of("", &root, EXPECTED)?;
+        let sections = root.sections(MACVTAP_CNI, EXPECTED)?;
+        if sections.is_empty() {
+            // The peer then takes every network card of the node.
+            let advice = "Name the host links of which pods are to have shares";
+            return Err(root.invalid(MACVTAP_CNI, EXPECTED).advise(advice));
+        }
+        sections.iter().map(of_macvtap_cni).collect()
+    }
+}
+
+/// The variable's name.
+const MACVTAP_CNI: &str = "DP_MACVTAP_CONF";
+
+fn of_macvtap_cni(section: &Fields<'_>) -> Result<Resource, Invalid> {
+    const NAME: &str = "a name of letters, digits, '-' and '_'";
+    section.refuse_other_keys(&["name", "lowerDevice", "mode", "capacity"], |_| None)?;
+    let name = section.text_where("name", NAME, is_resource_name)?;
+    Ok(Resource {
+        prefix: Some(ResourcePrefix("macvtap.network.kubevirt.io".to_owned())),
+        shares: Some(Shares::of(SharesKind::Macvtap, section, section.is_set("capacity"))?),
+        ..Resource::named(name.ok_or_else(|| section.invalid("name", NAME))?)
+    })
 }
 
 fn mode(resource: &Fields<'_>) -> Result<MacvlanMode, Invalid> {
@@ -61,11 +105,9 @@ fn mode(resource: &Fields<'_>) -> Result<MacvlanMode, Invalid> {
 
 fn capacity(resource: &Fields<'_>, mode: MacvlanMode) -> Result<u16, Invalid> {
     const EXPECTED: &str = "a number of shares from 1 to 65535";
-    let is_alone = mode == MacvlanMode::Passthru;
     match resource.number::<u16, u16>("capacity", EXPECTED)? {
-        None => Ok(if is_alone { 1 } else { DEFAULT_CAPACITY }),
-        Some(0) => Err(resource.invalid("capacity", EXPECTED)),
-        Some(2..) if is_alone => {
+        None | Some(0) => Err(resource.invalid("capacity", EXPECTED)),
+        Some(2..) if mode == MacvlanMode::Passthru => {
             let advice = "Remove `capacity`: a link with a child in this mode can't have another";
             Err(resource.invalid("capacity", "1 where `mode` is passthru").advise(advice))
         }

@@ -239,6 +239,46 @@ fn shares_stand_in_place_of_devices() {
 }
 
 #[test]
+fn the_environment_of_macvtap_cni_is_read_unchanged() {
+    let text = r#"[{"name": "dataplane", "lowerDevice": "eth0", "mode": "vepa", "capacity": 50},
+                   {"name": "other", "lowerDevice": "bond0", "capacity": 0}]"#;
+    let resources = Resource::of_macvtap_cni(text).unwrap();
+    let found: Vec<_> = resources
+        .iter()
+        .map(|resource| {
+            let (prefix, shares) =
+                (resource.prefix.as_ref().unwrap(), resource.shares.as_ref().unwrap());
+            (format!("{prefix}/{}", resource.name), shares.mode, shares.capacity)
+        })
+        .collect();
+    let expected = [("dataplane", MacvlanMode::Vepa, 50), ("other", MacvlanMode::Bridge, 100)];
+    let prefix = "macvtap.network.kubevirt.io";
+    let expected = expected.map(|(name, mode, count)| (format!("{prefix}/{name}"), mode, count));
+    assert_eq!(found, expected);
+    let ids: Vec<_> = resources[0].shares.as_ref().unwrap().ids("dataplane").collect();
+    assert_eq!((ids.len(), &*ids[49]), (50, "dataplaneMvp49"));
+
+    let wrong = [
+        (
+            "nonsense",
+            "`DP_MACVTAP_CONF` is \"nonsense\", expected a list of objects with `name` and `lowerDevice`",
+        ),
+        ("[]", "`DP_MACVTAP_CONF` is [], expected a list of objects with `name` and `lowerDevice`"),
+        (
+            r#"[{"name": "a"}]"#,
+            "`DP_MACVTAP_CONF[0].lowerDevice` is nothing, expected the name of a host link",
+        ),
+        (
+            r#"[{"lowerDevice": "eth0"}]"#,
+            "`DP_MACVTAP_CONF[0].name` is nothing, expected a name of letters, digits, '-' and '_'",
+        ),
+    ];
+    for (text, message) in wrong {
+        assert_eq!(Resource::of_macvtap_cni(text).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     let (message, advice) =
         refused(json!({"resourceName": "fast", "selectors": {"pfName": ["ens1"]}}));

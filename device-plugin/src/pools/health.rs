@@ -26,6 +26,8 @@ pub(crate) enum Reason {
     Gone,
     /// It was not well a short while ago.
     Recovering,
+    /// The host link that it is a share of is not there.
+    NoLink(IfName),
 }
 
 impl Health {
@@ -61,6 +63,7 @@ impl fmt::Display for Reason {
             Self::NoCarrier(interface) => write!(f, "{interface} has no carrier"),
             Self::NoDriver => f.write_str("it is bound to no driver"),
             Self::Gone => f.write_str("it is gone from the bus"),
+            Self::NoLink(interface) => write!(f, "there is no link {interface}"),
             Self::Recovering => f.write_str("it is well again, but only just"),
         }
     }

@@ -7,6 +7,7 @@ mod collected;
 mod crowd;
 mod killed;
 mod made;
+mod shares;
 mod tap;
 mod wire;
 
@@ -15,7 +16,11 @@ use std::process::ExitCode;
 use linkspan_tests::harness;
 
 fn main() -> ExitCode {
-    let cases = made::cases().into_iter().chain(tap::cases()).chain(checked::cases());
+    let cases = made::cases()
+        .into_iter()
+        .chain(tap::cases())
+        .chain(shares::cases())
+        .chain(checked::cases());
     let cases = cases.chain(collected::cases()).chain(wire::cases()).chain(crowd::cases());
     harness::main(cases.chain(killed::cases()))
 }
