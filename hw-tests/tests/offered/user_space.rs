@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use linkspan_linux::pci::Sysfs;
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
+use linkspan_tests::pods::run;
 use serde_json::{Value, json};
 
 use crate::{Node, all_of, pfs, resource};
@@ -15,6 +16,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Pfs(2)];
         a_vf_on_vfio_stays_in_its_pool_and_gets_its_nodes,
         a_vf_moves_to_the_pool_of_its_new_driver,
+        vhost_net_comes_with_real_nodes_and_multus_is_told,
     ]
 }
 
@@ -66,4 +68,27 @@ fn a_vf_moves_to_the_pool_of_its_new_driver() {
     vfs.bind(*vf, &driver);
     node.wait_for("kernel", &pf.vfs);
     node.wait_for("user", &[]);
+}
+
+fn vhost_net_comes_with_real_nodes_and_multus_is_told() {
+    let [pf, _] = pfs();
+    run("modprobe", &["-a", "vhost_net", "tun"]);
+    let mut selectors = all_of(&pf);
+    selectors["needVhostNet"] = json!(true);
+    let node = Node::start(&[("fast", selectors)]);
+    node.wait_for("fast", &pf.vfs);
+    let vf = pf.vfs[0].to_string();
+    let answer = node.kubelet.allocate(&resource("fast"), &[&vf]).unwrap();
+    let nodes: Vec<&str> = answer.devices.iter().map(|node| node.host_path.as_str()).collect();
+    assert_eq!(nodes, ["/dev/vhost-net", "/dev/net/tun"]);
+    for node in nodes {
+        assert!(fs::metadata(node).unwrap().file_type().is_char_device(), "{node}");
+    }
+    let file = format!("devinfo/linkspan.dev-fast-{vf}-device.json");
+    let told = fs::read(node.kubelet.directory().join(file)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let expected = json!({
+        "pci-address": vf, "pf-pci-address": pf.address.to_string(), "vhost-net": "/dev/vhost-net",
+    });
+    assert_eq!(told, json!({ "type": "pci", "version": "1.1.0", "pci": expected }));
 }

@@ -12,6 +12,7 @@ mod offered;
 mod privileges;
 mod reconfigured;
 mod registered;
+mod user_space;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,16 +48,20 @@ impl Node {
     }
 
     fn start_with(resources: Value, flags: &[&str]) -> Self {
-        let (directory, tree) = (tempfile::tempdir().unwrap(), SysfsTree::new());
+        let tree = SysfsTree::new();
         for pf in pfs() {
             tree.add_pf(&pf);
             tree.set_num_vfs(&pf, 4);
         }
+        Self::start_on(tree, resources, flags)
+    }
+
+    fn start_on(tree: SysfsTree, resources: Value, flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let kubelet = Kubelet::start(&directory.path().join("kubelet"));
         let config = directory.path().join("config.json");
         fs::write(&config, listed(resources)).unwrap();
         let dev = directory.path().join("dev");
-        fs::create_dir_all(dev.join("vfio")).unwrap();
         let devices = directory.path().join("devices.sock");
         let metrics =
             PathBuf::from(format!("unix:{}", directory.path().join("metrics.sock").display()));
@@ -114,7 +119,9 @@ impl Node {
     }
 
     fn make_node(&self, path: &str) {
-        fs::write(self.directory.path().join("dev").join(path), "").unwrap();
+        let path = self.directory.path().join("dev").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
     }
 
     fn socket(&self, directory: &str, name: &str) -> PathBuf {
