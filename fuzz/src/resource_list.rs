@@ -1,6 +1,6 @@
 //! The configuration of the device plugin.
 
-use linkspan_config::resource_list::ResourceList;
+use linkspan_config::resource_list::{ResourceList, Selector};
 use serde_json::Value;
 
 use crate::refused::refused;
@@ -14,7 +14,10 @@ pub fn resource_list(input: &[u8]) {
             assert!(!list.resources.is_empty());
             for resource in &list.resources {
                 assert!((1..=63).contains(&resource.name.len()), "{:?}", resource.name);
-                assert!(!resource.selectors.is_empty(), "{} selects nothing", resource.name);
+                let has_shares = resource.shares.is_some();
+                assert_eq!(resource.selectors.is_empty(), has_shares, "{}: either", resource.name);
+                let both = |selector: &Selector| selector.is_rdma && selector.vdpa.is_some();
+                assert!(!resource.selectors.iter().any(both), "{}: one only", resource.name);
             }
             assert_eq!(ResourceList::from_json(&root), Ok(list));
         }
