@@ -111,7 +111,11 @@ impl RouteSocket {
             let mut request = RouteMessage::default();
             request.header.kind = RouteType::Unicast;
             request.header.table = RouteHeader::RT_TABLE_MAIN;
-            let found = self.dump_routes(family, request, action)?;
+            let found = match self.dump_routes(family, request, action) {
+                // A family that never had an address has no tables.
+                Err(e) if e.is_missing() => Vec::new(),
+                found => found?,
+            };
             all.extend(found.into_iter().filter(|found| {
                 found.route.destination.prefix_len() == 0 && found.route.table == Some(MAIN_TABLE)
             }));

@@ -1,9 +1,11 @@
 //! Routes, set and read back by us and by `ip`.
 
-use linkspan_linux::{LinkChange, Route};
+use std::path::Path;
+
+use linkspan_linux::{LinkChange, Netns, Route, RouteSocket};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::pods::Pod;
+use linkspan_tests::pods::{Pod, run};
 use serde_json::{Value, json};
 
 use crate::{name, pod_with_link, up};
@@ -14,6 +16,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         every_attribute_of_a_route_is_read_back,
         of_a_route_over_two_links_each_has_its_path,
         the_default_route_with_the_lowest_metric_names_the_link,
+        where_no_address_ever_was_there_is_no_default_route,
     ]
 }
 
@@ -156,4 +159,15 @@ fn the_default_route_with_the_lowest_metric_names_the_link() {
     assert_eq!(default(&mut socket), Some(other));
     socket.change_link(other, &LinkChange { up: Some(false), ..LinkChange::default() }).unwrap();
     assert_eq!(default(&mut socket), Some(one));
+}
+
+/// Not in a [`Pod`], whose loopback link is up and has an address.
+fn where_no_address_ever_was_there_is_no_default_route() {
+    let name = "routeless";
+    let _ = std::process::Command::new("ip").args(["netns", "delete", name]).output();
+    run("ip", &["netns", "add", name]);
+    let netns = Netns::open(&Path::new("/run/netns").join(name)).unwrap();
+    let links = RouteSocket::open_in(&netns).unwrap().default_route_links();
+    run("ip", &["netns", "delete", name]);
+    assert!(links.unwrap().is_empty());
 }
