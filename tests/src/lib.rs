@@ -13,6 +13,7 @@ pub mod lan;
 pub mod pods;
 pub mod program;
 pub mod recorded;
+pub mod scrape;
 pub mod syscalls;
 pub mod sysfs_tree;
 pub mod wait;

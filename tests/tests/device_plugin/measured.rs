@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use linkspan_tests::scrape;
 use linkspan_tests::wait::until;
 use serde_json::json;
 
@@ -14,14 +14,9 @@ const FAST: &str = "linkspan.dev/fast";
 
 /// The status and the text of an answer.
 fn get(node: &Node, path: &str) -> (u16, String) {
-    let socket = node.directory.path().join("metrics.sock");
-    let mut client = until("it serves metrics", BOUND, || UnixStream::connect(&socket).ok());
-    write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (status, head, body) = scrape::get(&node.directory.path().join("metrics.sock"), path);
     assert!(path != "/metrics" || head.contains("text/plain; version=0.0.4"), "{head}");
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (status, body)
 }
 
 pub(crate) fn metrics(node: &Node) -> String {
@@ -112,4 +107,20 @@ fn it_is_ready_while_the_kubelet_watches_each_pool_and_the_configuration_is_good
     fs::write(&config, good).unwrap();
     until("it is ready", BOUND, || (get(&node, "/readyz") == ok).then_some(()));
     assert_eq!(get(&node, "/else").0, 404);
+}
+
+/// `make bench` counts for a minute.
+#[test]
+fn an_idle_plugin_is_never_woken() {
+    let node = Node::start(fast());
+    node.wait_for_devices(FAST, 4);
+    drop(metrics(&node));
+    let switches = || scrape::switches(node.plugin.id());
+    let quiet = || {
+        let before = switches();
+        std::thread::sleep(Duration::from_secs(3));
+        (switches() == before).then_some(())
+    };
+    // Whatever happens on this machine meanwhile may wake it: once in a while nothing does.
+    until("three seconds without a wake-up", BOUND, quiet);
 }

@@ -3,6 +3,7 @@
 
 mod cost;
 mod crowd;
+mod daemon;
 mod install;
 mod kernel;
 mod options;
@@ -39,6 +40,7 @@ struct Results {
     crowds: Vec<Outcome>,
     costs: Vec<Costs>,
     vfs: Vec<Outcome>,
+    daemons: Vec<daemon::Measured>,
 }
 
 impl Results {
@@ -105,6 +107,10 @@ fn measure(
         let scenario = Scenario::new(addressing, &folder.join("crowd"))?;
         results.crowds.push(crowd::crowd(programs, &scenario, options.share)?);
         results.costs.push(cost::costs(programs, statics, &scenario)?);
+    }
+    if daemon::NAME.contains(&options.only) {
+        eprintln!("bench: {}", daemon::NAME);
+        results.daemons = daemon::measure(options.share, &folder.join("nodes"))?;
     }
     Ok(())
 }

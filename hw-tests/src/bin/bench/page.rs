@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::report::{self, Setting};
-use crate::{Results, crowd, promises};
+use crate::{Results, crowd, daemon, promises};
 
 const HEAD: &str = "\
 # What an attachment costs
@@ -45,6 +45,12 @@ Debian, so it is not here. An ADD waits until the VF has a carrier, to tell the 
 floor doesn't.
 ";
 
+const DAEMON: &str = "
+A node of one to four PFs with up to 512 VFs each is made of files; the kubelet is the tests' own, and speaks the
+real protocol. The time of a look is the daemon's own, by its metrics, all attributes of all devices included; an
+Allocate is timed by who calls it. Woken is how often the kernel has switched to the daemon while nothing happened.
+";
+
 /// The whole page.
 pub(crate) fn page(setting: &Setting, results: &Results) -> String {
     let mut page = HEAD.to_owned();
@@ -67,6 +73,7 @@ pub(crate) fn sections(results: &Results) -> String {
     section(&title, &report::throughput(&results.crowds, crowd::SIZE));
     section("Memory and system calls", &report::costs(&results.costs));
     section("Linkspan's system calls", &report::calls(&results.costs));
+    section("The device plugin", &format!("{}{DAEMON}", daemon::describe(&results.daemons)));
     if !results.vfs.is_empty() {
         section("VFs", &format!("{}{VFS}", report::times(&results.vfs)));
     }

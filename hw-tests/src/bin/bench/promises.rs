@@ -1,7 +1,10 @@
 //! What Linkspan promises of its speed, and whether this run kept it.
 
+use std::time::Duration;
+
 use crate::Results;
 use crate::cost::Costs;
+use crate::daemon::Measured;
 use crate::race::Outcome;
 use crate::samples::{Samples, ratio};
 use crate::scenario::Addressing;
@@ -56,7 +59,53 @@ pub(crate) fn judge(results: &Results) -> Vec<Promise> {
         promises.push(at_least(&what, 3.0, faster(Some(outcome))));
     }
     promises.extend(results.costs.iter().map(peak));
+    promises.extend(of_the_daemon(&results.daemons));
     promises
+}
+
+/// The device plugin's, on its largest node.
+fn of_the_daemon(daemons: &[Measured]) -> Vec<Promise> {
+    let of = |vfs: u32| daemons.iter().find(|measured| measured.vfs == vfs);
+    let largest = of(2048);
+    let below =
+        |what: &str, promised: &str, unit: &str, reach: f64, measured: Option<f64>| Promise {
+            what: format!("device plugin, 2,048 VFs: {what}"),
+            promised: promised.to_owned(),
+            measured: measured
+                .map_or_else(|| "-".to_owned(), |measured| format!("{measured:.2}{unit}")),
+            kept: measured.is_some_and(|measured| measured < reach),
+        };
+    let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let for_one = |m: &Measured| m.look.as_secs_f64() / f64::from(m.vfs);
+    let growth = largest.zip(of(256)).map(|(large, small)| for_one(large) / for_one(small));
+    let woken = largest.and_then(|measured| measured.woken);
+    vec![
+        below("one look", "less than 100 ms", " ms", 100.0, largest.map(|m| milliseconds(m.look))),
+        below("a VF's look, against 256 VFs", "less than 1.5x", "x", 1.5, growth),
+        below(
+            "resident memory",
+            "less than 12 MiB",
+            " MiB",
+            12.0,
+            largest.map(|m| crate::report::mebibytes(m.resident)),
+        ),
+        below(
+            "Allocate",
+            "less than 1 ms",
+            " ms",
+            1.0,
+            largest.map(|m| milliseconds(m.allocate.median())),
+        ),
+        Promise {
+            what: "device plugin, 2,048 VFs: woken while nothing happens".to_owned(),
+            promised: "never".to_owned(),
+            measured: woken.map_or_else(
+                || "-".to_owned(),
+                |(times, time)| format!("{times} times in {} s", time.as_secs()),
+            ),
+            kept: woken.is_some_and(|(times, _)| times == 0),
+        },
+    ]
 }
 
 fn at_least(what: &str, reach: f64, measured: Option<f64>) -> Promise {
