@@ -1,6 +1,7 @@
 //! The kubelet's Allocate for one container: which of the pool's devices are meant, and whether they
 //! can be given now. A refusal is a sentence for who made the pod: the kubelet shows it there.
 
+use linkspan_linux::pci::SetUpError;
 use linkspan_proto::deviceplugin::{ContainerAllocateRequest, ContainerAllocateResponse};
 use tonic::Status;
 
@@ -29,6 +30,39 @@ pub(crate) fn allocate(
         }
     }
     answer
+}
+
+/// Notes that devices are about to be a pod's, and binds them to `vfio-pci` where the pool does so for each pod.
+pub(crate) async fn bind_for_pod(
+    offer: &Offer,
+    host: &Host,
+    request: &ContainerAllocateRequest,
+) -> Result<(), Status> {
+    // What can't be given is refused later.
+    let Ok(members) = find(offer, &request.devices_ids) else { return Ok(()) };
+    let devices: Vec<_> = members.iter().filter_map(|member| member.device.id.pci()).collect();
+    host.given.give(devices.iter().copied());
+    if !offer.pool.binds_per_pod() {
+        return Ok(());
+    }
+    let sysfs = host.sysfs.clone();
+    // The kernel's driver may take its time to let a device go.
+    let bind = tokio::task::spawn_blocking(move || {
+        devices.into_iter().try_for_each(|device| {
+            let device = sysfs.pci(device);
+            if device.driver()?.as_deref() == Some("vfio-pci") {
+                return Ok(());
+            }
+            device.bind_to("vfio-pci")
+        })
+    });
+    let bound: Result<(), SetUpError> =
+        bind.await.map_err(|error| Status::internal(error.to_string()))?;
+    bound.map_err(|error| {
+        let error = format!("{:#}", anyhow::Error::new(error));
+        tracing::warn!("{}: refused to allocate: {error}", offer.pool.name);
+        Status::failed_precondition(error)
+    })
 }
 
 /// The devices that are meant, each once.

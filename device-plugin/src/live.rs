@@ -143,8 +143,12 @@ impl Live {
                     }
                 }
                 // The kubelet writes its state there when it gives devices to pods, or takes them.
-                _ = kubelet.recv(), if self.offers.is_waiting() || !self.question.is_answered() => {
-                    self.ask_who_holds();
+                _ = kubelet.recv(), if self.hears_the_kubelet() => {
+                    if self.offers.is_waiting() || !self.question.is_answered() {
+                        self.ask_who_holds();
+                    }
+                    // Devices of pods that have ended are given back to their kernel driver.
+                    self.orders.send_modify(|_| {});
                 }
                 Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
                 () = sleep(pause), if self.offers.is_waiting() && !self.question.is_vain => {
@@ -153,6 +157,12 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// Whether what the kubelet writes down is of use.
+    fn hears_the_kubelet(&self) -> bool {
+        let is_waiting = self.offers.is_waiting() || !self.question.is_answered();
+        is_waiting || self.offers.binds_per_pod()
     }
 
     /// Asks the kubelet about devices that have left their pools.

@@ -115,10 +115,11 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         dev: options.dev_root.clone(),
         device_info: options.device_info_dir.clone(),
         cdi: options.use_cdi.then(|| options.cdi_dir.clone()),
+        given: Arc::default(),
     };
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
     // Before any VF is offered: none must be given to a pod while it is made anew.
-    let provisioner = Provisioner::new(host.sysfs.clone(), Arc::clone(&pod_resources));
+    let provisioner = Provisioner::new(&host, Arc::clone(&pod_resources));
     let orders = tokio::select! {
         orders = provisioner.start(&pools) => orders,
         _ = terminate.recv() => return Ok(()),

@@ -172,6 +172,11 @@ impl Offers {
         shares.map(|shares| shares.lower_device.clone()).collect()
     }
 
+    /// Whether devices are bound to another driver for as long as pods have them.
+    pub(crate) fn binds_per_pod(&self) -> bool {
+        self.pools.iter().any(Pool::binds_per_pod)
+    }
+
     /// Whether some devices wait for the kubelet's word that nobody holds them.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.kept.is_empty()

@@ -9,7 +9,7 @@ mod selects;
 
 use std::fmt;
 
-use linkspan_config::resource_list::{Resource, ResourceList, ResourcePrefix};
+use linkspan_config::resource_list::{Bind, Resource, ResourceList, ResourcePrefix, VfDriver};
 use linkspan_types::VdpaType;
 
 use crate::inventory::{Device, Inventory};
@@ -69,6 +69,12 @@ pub(crate) struct Division {
 }
 
 impl Pool {
+    /// Whether its devices are bound to `vfio-pci` for as long as a pod has them.
+    pub(crate) fn binds_per_pod(&self) -> bool {
+        let provision = self.resource.provision.as_ref();
+        provision.is_some_and(|p| p.driver == Some(VfDriver::VfioPci(Bind::PerPod)))
+    }
+
     /// The pools of a configuration, in its order.
     pub(crate) fn all(
         list: ResourceList,

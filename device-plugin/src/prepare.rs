@@ -12,6 +12,7 @@ mod parts;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use linkspan_linux::pci::{Sysfs, SysfsError};
 use linkspan_proto::deviceplugin::{CdiDevice, ContainerAllocateResponse, DeviceSpec};
@@ -20,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::inventory::DeviceId;
 use crate::pools::{Member, Pool};
+use crate::provision::Given;
 use cdi::{CdiError, Specification};
 use parts::Part;
 
@@ -33,6 +35,8 @@ pub(crate) struct Host {
     pub(crate) device_info: PathBuf,
     /// Where the container runtime looks for devices by name; nothing where they are given as nodes.
     pub(crate) cdi: Option<PathBuf>,
+    /// What was given to pods lately.
+    pub(crate) given: Arc<Given>,
 }
 
 /// A device can't be given to a container.

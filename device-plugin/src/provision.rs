@@ -4,6 +4,7 @@
 //! remembered: a program that is killed in its midst leaves the rest to the next one. What would disturb a pod is
 //! not done, and said.
 
+mod given;
 mod look;
 mod plan;
 mod steps;
@@ -18,6 +19,8 @@ use tokio::sync::watch;
 use crate::holders::PodResources;
 use crate::inventory::Interfaces;
 use crate::pools::Pool;
+use crate::prepare::Host;
+pub(crate) use given::Given;
 use plan::{Held, PfNow, Refusal};
 use steps::Outcome;
 use wish::Wish;
@@ -34,6 +37,7 @@ pub(crate) struct Order {
 pub(crate) struct Provisioner {
     sysfs: Sysfs,
     pod_resources: Arc<PodResources>,
+    given: Arc<Given>,
     asked: u64,
     /// The wishes and the PFs when all was as it is wanted, as far as sysfs shows it.
     settled: Vec<(Wish, PfNow)>,
@@ -49,9 +53,10 @@ pub(crate) struct Provisioner {
 const MOST_ROUNDS: usize = 8;
 
 impl Provisioner {
-    pub(crate) fn new(sysfs: Sysfs, pod_resources: Arc<PodResources>) -> Self {
+    pub(crate) fn new(host: &Host, pod_resources: Arc<PodResources>) -> Self {
+        let (sysfs, given) = (host.sysfs.clone(), Arc::clone(&host.given));
         let (settled, tried, left, told) = Default::default();
-        Self { sysfs, pod_resources, asked: 0, settled, tried, left, told }
+        Self { sysfs, pod_resources, given, asked: 0, settled, tried, left, told }
     }
 
     /// Does what there is to do for the first pools, and follows later orders beside all that goes on.
@@ -123,7 +128,7 @@ impl Provisioner {
         });
         let host = Interfaces::of(&host);
         for (_, now) in &mut pfs {
-            now.ask(holders.as_deref(), &host);
+            now.ask(holders.as_deref(), &self.given, &host);
         }
         pfs
     }

@@ -92,7 +92,10 @@ impl DevicePlugin for PoolService {
         let mut container_responses = Vec::new();
         for request in &requests {
             let answer = match &offer.pool.resource.shares {
-                None => allocate::allocate(&offer, &self.host, request),
+                None => match allocate::bind_for_pod(&offer, &self.host, request).await {
+                    Ok(()) => allocate::allocate(&offer, &self.host, request),
+                    Err(refused) => Err(refused),
+                },
                 Some(shares) => {
                     let (host, pods) = (&self.host, &self.pod_resources);
                     shares::allocate(&offer, shares, request, host, pods).await

@@ -11,7 +11,9 @@ impl Pool {
         if device.kind != self.resource.device_type || self.is_for_parts_of(device) {
             return None;
         }
-        let selector = self.resource.selectors.iter().find(|selector| fits(selector, device))?;
+        let per_pod = self.binds_per_pod();
+        let fits = |selector: &&Selector| fits(selector, device, per_pod);
+        let selector = self.resource.selectors.iter().find(fits)?;
         Some(Needs {
             rdma: selector.is_rdma,
             vhost_net: selector.need_vhost_net,
@@ -28,7 +30,12 @@ impl Pool {
         };
         device.kind != DeviceType::NetDevice
             || device.net_names.iter().any(|name| self.resource.allow_in_use.contains(name))
-            || self.resource.selectors.iter().filter(is_own).any(|selector| fits(selector, device))
+            || self
+                .resource
+                .selectors
+                .iter()
+                .filter(is_own)
+                .any(|selector| fits(selector, device, false))
     }
 
     /// Whether a NIC is not meant itself but the VFs that it is about to get.
@@ -56,7 +63,8 @@ impl Asked {
     }
 }
 
-fn fits(selector: &Selector, device: &Device) -> bool {
+/// Where a pool binds its devices per pod, they have another driver than the selector's for so long.
+fn fits(selector: &Selector, device: &Device, per_pod: bool) -> bool {
     fn any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
         wanted.is_empty() || wanted.iter().any(fits)
     }
@@ -66,9 +74,10 @@ fn fits(selector: &Selector, device: &Device) -> bool {
         None => *indices == Indices::All,
     };
     let pf = device.pf();
+    let is_a_pods = per_pod && device.driver.as_deref().is_none_or(|driver| driver == "vfio-pci");
     any(&selector.vendors, |vendor| *vendor == device.vendor)
         && any(&selector.devices, |number| *number == device.number)
-        && any(&selector.drivers, |driver| Some(driver) == device.driver.as_ref())
+        && (is_a_pods || any(&selector.drivers, |driver| Some(driver) == device.driver.as_ref()))
         && any(&selector.pci_addresses, |address| Some(*address) == device.id.pci())
         && any(&selector.acpi_indexes, |index| Some(*index) == device.acpi_index)
         && any(&selector.pf_names, |functions| {

@@ -52,6 +52,7 @@ impl Node {
             dev: self.dev.path().to_owned(),
             device_info: self.dev.path().join("device-info"),
             cdi: None,
+            given: std::sync::Arc::default(),
         }
     }
 

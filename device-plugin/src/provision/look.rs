@@ -4,6 +4,7 @@ use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
 use linkspan_linux::{NetlinkError, RouteSocket};
 use linkspan_types::{IfName, PciAddress};
 
+use super::given::Given;
 use super::plan::{Held, Interface, PfNow, VfNow};
 use crate::holders::Holders;
 use crate::inventory::Interfaces;
@@ -31,14 +32,17 @@ impl PfNow {
     }
 
     /// Adds who uses the VFs, by the word of the kubelet, where it gave it, and of the host's network.
-    pub(super) fn ask(&mut self, holders: Option<&Holders>, host: &Interfaces) {
+    pub(super) fn ask(&mut self, holders: Option<&Holders>, given: &Given, host: &Interfaces) {
         for vf in &mut self.vfs {
-            vf.held = match holders {
-                None => Held::Unknown,
-                Some(holders) => match holders.holder_of(&vf.address.to_string()) {
-                    None => Held::Free,
-                    Some(pod) => Held::By(format!("{}/{}", pod.namespace, pod.pod)),
-                },
+            let holder = holders.and_then(|holders| holders.holder_of(&vf.address.to_string()));
+            vf.held = match holder {
+                Some(pod) => {
+                    given.is_told(vf.address);
+                    Held::By(format!("{}/{}", pod.namespace, pod.pod))
+                }
+                None if given.has(vf.address) => Held::Given,
+                None if holders.is_none() => Held::Unknown,
+                None => Held::Free,
             };
             for interface in &mut vf.interfaces {
                 let seen = host.get(&interface.name);

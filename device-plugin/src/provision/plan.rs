@@ -51,6 +51,8 @@ pub(crate) enum Held {
     Free,
     /// This one does.
     By(String),
+    /// One may: it was given to a pod a moment ago.
+    Given,
     /// The kubelet does not say.
     Unknown,
 }
@@ -94,6 +96,8 @@ pub(crate) enum Refusal {
 pub(crate) enum InUse {
     /// A pod holds it.
     Held(String),
+    /// A pod is about to hold it.
+    Given,
     /// Its driver is one of the kernel's, and its interface is not here.
     Away,
     /// A program may drive it, and the kubelet does not say whether a pod holds it.
@@ -106,6 +110,7 @@ impl fmt::Display for InUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held(pod) => write!(f, "is the pod {pod}'s"),
+            Self::Given => f.write_str("was given to a pod a moment ago"),
             Self::Away => f.write_str("has its interface in another network namespace"),
             Self::Unknown => f.write_str(
                 "may be a pod's, as the kubelet does not say whose it is (mount its directory pod-resources)",
@@ -128,8 +133,10 @@ impl VfNow {
 
     /// Why it must not be touched, if it must not.
     fn in_use(&self) -> Option<InUse> {
-        if let Held::By(pod) = &self.held {
-            return Some(InUse::Held(pod.clone()));
+        match &self.held {
+            Held::By(pod) => return Some(InUse::Held(pod.clone())),
+            Held::Given => return Some(InUse::Given),
+            Held::Free | Held::Unknown => {}
         }
         // Without a driver nobody can use it.
         self.driver.as_ref()?;
@@ -226,7 +233,11 @@ impl Plan<'_> {
             None => None,
             Some(VfDriver::VfioPci(Bind::Always)) => (!vfio).then_some(true),
             // As long as a pod has it, it is as it should be.
-            Some(VfDriver::VfioPci(Bind::PerPod)) if matches!(vf.held, Held::By(_)) => None,
+            Some(VfDriver::VfioPci(Bind::PerPod))
+                if matches!(vf.held, Held::By(_) | Held::Given) =>
+            {
+                None
+            }
             Some(VfDriver::Kernel | VfDriver::VfioPci(Bind::PerPod)) => {
                 (vf.driver.is_none() || vf.is_for_user_space()).then_some(false)
             }

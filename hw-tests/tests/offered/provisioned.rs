@@ -21,6 +21,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         vfs_are_made_while_the_plugin_runs,
         a_pf_is_left_alone_while_a_pod_has_one_of_its_vfs,
         vfs_are_given_to_vfio_and_back,
+        a_vf_is_on_vfio_for_as_long_as_a_pod_has_it,
         a_plugin_killed_in_the_midst_is_followed_by_one_that_finishes,
     ]
 }
@@ -169,6 +170,38 @@ fn vfs_are_given_to_vfio_and_back() {
     node.configure(&pool(&pf, &kernel));
     wait_for_driver(&pf.vfs[..2], &own);
     node.wait_for("made", &pf.vfs[..2]);
+}
+
+fn a_vf_is_on_vfio_for_as_long_as_a_pod_has_it() {
+    let [_, pf] = pfs();
+    let _before = Before::of(&pf);
+    let own = driver(pf.vfs[0]).unwrap();
+    let mut resources = pool(&pf, &json!({ "driver": "vfio-pci", "bind": "perPod" }));
+    resources[0]["selectors"]["drivers"] = json!([own]);
+    let mut node = Node::configured(&resources);
+    node.wait_for("made", &pf.vfs);
+    let (first, second) = (pf.vfs[0].to_string(), pf.vfs[1].to_string());
+    let resource = "linkspan.dev/made";
+    let given = node.kubelet.run_pod("ns", "one", resource, &[&first]).unwrap();
+    assert_eq!(driver(pf.vfs[0]).as_deref(), Some("vfio-pci"));
+    let group = Sysfs::host().pci(pf.vfs[0]).iommu_group().unwrap().unwrap().number;
+    let nodes: Vec<_> = given.devices.iter().map(|node| node.host_path.clone()).collect();
+    assert_eq!(nodes, ["/dev/vfio/vfio".to_owned(), format!("/dev/vfio/{group}")]);
+    // It keeps its place, also for a plugin that starts, which leaves it to the pod.
+    node.restart_plugin();
+    node.wait_for("made", &pf.vfs);
+    node.plugin.signal(Signal::HUP);
+    node.kubelet.run_pod("ns", "two", resource, &[&second]).unwrap();
+    assert_eq!(driver(pf.vfs[0]).as_deref(), Some("vfio-pci"));
+    // The next look finds that its pod has ended, and leaves the other's to it.
+    node.kubelet.end_pod("ns", "one");
+    node.plugin.signal(Signal::HUP);
+    wait_for_driver(&pf.vfs[..1], &own);
+    assert_eq!(driver(pf.vfs[1]).as_deref(), Some("vfio-pci"));
+    node.wait_for("made", &pf.vfs);
+    node.kubelet.end_pod("ns", "two");
+    node.plugin.signal(Signal::HUP);
+    wait_for_driver(&pf.vfs, &own);
 }
 
 fn a_plugin_killed_in_the_midst_is_followed_by_one_that_finishes() {

@@ -83,7 +83,7 @@ fn to_user_space(vf: &mut VfNow) {
 fn what_is_missing_is_done_and_nothing_else() {
     type Case = (Value, fn(&mut PfNow), &'static [&'static str]);
     let vfio = json!({"numVfs": 2, "driver": "vfio-pci"});
-    let table: [Case; 13] = [
+    let table: [Case; 14] = [
         (json!({"numVfs": 2}), |_| {}, &[]),
         (json!({"numVfs": 4}), |_| {}, &["0000:01:00.0 has 4 VFs in place of 2"]),
         (json!({"numVfs": 1}), |_| {}, &["0000:01:00.0 has 1 VFs in place of 2"]),
@@ -146,6 +146,15 @@ fn what_is_missing_is_done_and_nothing_else() {
             ],
         ),
         (
+            // The kubelet can't know of it yet.
+            json!({"driver": "vfio-pci", "bind": "perPod"}),
+            |now| {
+                to_user_space(&mut now.vfs[0]);
+                now.vfs[0].held = Held::Given;
+            },
+            &[],
+        ),
+        (
             // A pod has the first, another has ended.
             json!({"driver": "vfio-pci", "bind": "perPod"}),
             |now| {
@@ -165,7 +174,7 @@ fn what_is_missing_is_done_and_nothing_else() {
 #[test]
 fn what_would_disturb_a_pod_is_refused() {
     type Case = (Value, fn(&mut PfNow), &'static [&'static str], &'static str);
-    let table: [Case; 9] = [
+    let table: [Case; 10] = [
         (
             json!({"numVfs": 4}),
             |now| now.vfs[1].interfaces.clear(),
@@ -219,6 +228,13 @@ fn what_would_disturb_a_pod_is_refused() {
             &[],
             "0000:01:10.0 keeps its driver vfio-pci: it may be a pod's, as the kubelet does not say whose it is \
              (mount its directory pod-resources)",
+        ),
+        (
+            json!({"numVfs": 1}),
+            |now| now.vfs[1].held = Held::Given,
+            &[],
+            "0000:01:00.0 keeps its 2 VFs, of which `numVfs` wants 1: its VF 0000:01:10.1 was given to a pod a moment \
+             ago",
         ),
         (
             json!({"numVfs": 8}),
