@@ -228,7 +228,7 @@ fn a_del_needs_neither_namespace_nor_parent_nor_record() {
     assert_eq!(lan.records(), [""; 0]);
     // The kernel removes what was in a dead namespace in its own time.
     let as_before = || (lan.shown() == before).then_some(());
-    wait::until("the parent as it was", Duration::from_secs(120), as_before);
+    wait::until("the parent as it was", Duration::from_mins(2), as_before);
 
     // As another program would have made it, whose place we took.
     let pod = lan.pod("pod");
