@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use linkspan_linux::{HostLinks, Link};
+use linkspan_linux::{HostLinks, Link, LinkKind};
 use linkspan_types::IfName;
 
 /// The links of the host, by name.
@@ -75,7 +75,9 @@ impl Interfaces {
 
 /// A link that rides on another one of the same namespace, and that one's index.
 fn carried(link: &Link) -> Option<(u32, &str)> {
-    let parent = link.parent.filter(|parent| !link.parent_is_elsewhere && *parent != link.index)?;
+    // The other end of a veth pair is called its parent too.
+    let rides = !link.parent_is_elsewhere && link.kind != LinkKind::Other("veth".to_owned());
+    let parent = link.parent.filter(|parent| rides && *parent != link.index)?;
     Some((parent, &link.name))
 }
 
@@ -108,7 +110,7 @@ impl FromIterator<(String, Interface)> for Interfaces {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use linkspan_linux::{Address, LinkKind};
+    use linkspan_linux::Address;
 
     use super::*;
 
@@ -148,6 +150,11 @@ mod tests {
                 Link { parent: Some(1), parent_is_elsewhere: true, ..link(7, "child") },
                 Link { controller: Some(77), ..link(8, "strange") },
                 link(9, "bond0"),
+                Link {
+                    parent: Some(1),
+                    kind: LinkKind::Other("veth".to_owned()),
+                    ..link(10, "other end")
+                },
             ],
             addresses: vec![
                 address(1, "fe80::1/64"),

@@ -4,6 +4,7 @@ use std::fs;
 
 use linkspan_proto::deviceplugin::DeviceSpec;
 use linkspan_tests::daemon::Signal;
+use linkspan_tests::pods::run;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -185,6 +186,45 @@ fn a_vf_in_a_pod_or_on_vfio_stays_in_its_pool() {
     node.tree.set_num_vfs(&pfs()[0], 5);
     node.plugin.signal(Signal::HUP);
     node.wait_for_devices("linkspan.dev/fast", 5);
+}
+
+/// A pair of links of this machine, gone with the test.
+struct Link(&'static str);
+
+impl Link {
+    fn new(name: &'static str) -> Self {
+        let peer = format!("{name}-p");
+        run("ip", &["link", "add", name, "type", "veth", "peer", "name", &peer]);
+        for end in [name, &peer] {
+            run("ip", &["link", "set", end, "up"]);
+        }
+        Self(name)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        run("ip", &["link", "del", self.0]);
+    }
+}
+
+#[test]
+fn a_device_that_the_host_takes_into_use_is_withdrawn_until_it_is_left_alone() {
+    let link = Link::new("lsptest-use");
+    let node = Node::start(fast());
+    node.tree.add_interface(pfs()[0].vf(1), link.0);
+    node.wait_for_devices("linkspan.dev/fast", 4);
+    run("ip", &["addr", "add", "192.0.2.77/32", "dev", link.0]);
+    let state = node.wait_for_devices("linkspan.dev/fast", 3);
+    let vf = pfs()[0].vf(1).to_string();
+    assert!(!state.allocatable("linkspan.dev/fast").contains(&vf.as_str()));
+    let said = format!(
+        "{vf} is not offered: it is {}, and it has the host's address 192.0.2.77; write {} into `allowInUse`",
+        link.0, link.0
+    );
+    assert!(node.plugin.log().contains(&said), "{}", node.plugin.log());
+    run("ip", &["addr", "del", "192.0.2.77/32", "dev", link.0]);
+    node.wait_for_devices("linkspan.dev/fast", 4);
 }
 
 #[test]
