@@ -4,6 +4,7 @@
 
 mod changes;
 mod held;
+mod live;
 mod provisioned;
 mod selected;
 mod user_space;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             .chain(user_space::cases())
             .chain(changes::cases())
             .chain(held::cases())
+            .chain(live::cases())
             .chain(provisioned::cases()),
     )
 }
