@@ -30,8 +30,9 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
   --help, --version
 
 The flags of sriov-network-device-plugin for its log are accepted, and mean nothing: the
-log goes to standard error. SIGHUP makes it look at the node again, SIGTERM ends it. Only
-virtual functions are advertised, never another network card.
+log goes to standard error. The configuration is followed while it runs; SIGHUP makes it
+read that and look at the node again, SIGTERM ends it. What the host itself uses
+is never advertised.
 ";
 
 /// What the program was asked to do.

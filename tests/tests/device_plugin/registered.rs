@@ -92,6 +92,36 @@ fn a_socket_that_someone_removed_is_made_again() {
 }
 
 #[test]
+fn a_place_that_is_taken_is_named_and_used_when_it_is_free() {
+    let node = Node::start(fast());
+    node.wait_for_devices("linkspan.dev/fast", 4);
+    let place = node.socket("device-plugins", "linkspan.dev_second.sock");
+    let expected = format!("cannot listen on {}: something else is there", place.display());
+    let both = json!([fast()[0], {"resourceName": "second", "selectors": {"pfNames": ["ens2"]}}]);
+    for (round, is_directory) in [(1, true), (2, false)] {
+        if is_directory {
+            fs::create_dir(&place).unwrap();
+        } else {
+            fs::write(&place, "mine").unwrap();
+        }
+        node.configure(both.clone());
+        until("it is named", BOUND, || {
+            let said = node.plugin.log().matches(&expected).count();
+            (said >= round).then_some(())
+        });
+        assert!(node.kubelet.allocate("linkspan.dev/fast", &["0000:01:10.0"]).is_ok());
+        if is_directory {
+            fs::remove_dir(&place).unwrap();
+        } else {
+            fs::remove_file(&place).unwrap();
+        }
+        node.wait_for_devices("linkspan.dev/second", 4);
+        node.configure(fast());
+        until("its socket has gone", BOUND, || (!place.exists()).then_some(()));
+    }
+}
+
+#[test]
 fn an_ended_plugin_leaves_no_socket() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut node = Node::start(fast());
