@@ -159,6 +159,7 @@ impl Kubelet {
             directory: self.device_plugins(),
             state: self.state.clone(),
             connected: Mutex::default(),
+            reads: watch::Sender::new(true),
         });
         let _inside = runtime.enter();
         let listener = UnixListener::bind(self.device_plugins().join("kubelet.sock")).unwrap();
@@ -198,6 +199,11 @@ impl Kubelet {
     /// Breaks the connection to a resource's plugin, as a bug or a full buffer might.
     pub fn drop_stream(&self, resource: &str) {
         self.running().plugins.disconnect(resource);
+    }
+
+    /// Stops reading the plugins' lists of devices, or goes on. Whatever else it asks is not affected.
+    pub fn read_lists(&self, reads: bool) {
+        self.running().plugins.reads.send_replace(reads);
     }
 
     /// Gives devices to one container of a pod.

@@ -21,6 +21,8 @@ pub(super) struct Plugins {
     pub(super) directory: PathBuf,
     pub(super) state: watch::Sender<State>,
     pub(super) connected: Mutex<HashMap<String, Connected>>,
+    /// Whether it reads what plugins send.
+    pub(super) reads: watch::Sender<bool>,
 }
 
 pub(super) struct Connected {
@@ -79,7 +81,10 @@ impl Plugins {
     async fn listen(&self, resource: &str, client: &mut DevicePluginClient<Channel>) {
         if let Ok(answer) = client.list_and_watch(Empty {}).await {
             let mut lists = answer.into_inner();
-            while let Ok(Some(list)) = lists.message().await {
+            let mut reads = self.reads.subscribe();
+            while reads.wait_for(|reads| *reads).await.is_ok()
+                && let Ok(Some(list)) = lists.message().await
+            {
                 self.change(resource, |known| {
                     known.streaming = true;
                     known.devices.clone_from(&list.devices);

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use linkspan_proto::deviceplugin::DevicePluginOptions;
 use linkspan_tests::daemon::Signal;
+use linkspan_tests::scrape;
+use linkspan_tests::sysfs_tree::SysfsTree;
 use linkspan_tests::wait::until;
 use serde_json::json;
 
@@ -215,4 +217,37 @@ fn get_info(socket: &Path, authority: &str) -> Vec<u8> {
             return answer;
         }
     }
+}
+
+#[test]
+fn a_kubelet_that_stops_reading_costs_nothing_and_then_hears_of_the_newest() {
+    const VFS: u32 = 128;
+    const ROUNDS: u32 = 24;
+    let tree = SysfsTree::new();
+    let pf = &pfs()[0];
+    tree.add_pf(pf);
+    tree.set_num_vfs(pf, VFS);
+    let some = |count: u32| json!([{"resourceName": "fast", "selectors": {"pfNames": [format!("ens1#0-{}", count - 1)]}}]);
+    let node = Node::start_on(tree, some(VFS), &[]);
+    node.wait_for_devices("linkspan.dev/fast", VFS as usize);
+    let memory = || scrape::status(node.plugin.id(), "VmRSS");
+    let before = memory();
+
+    node.kubelet.read_lists(false);
+    // So many lists of some 5 KB are more than HTTP/2 lets wait at the reader's end.
+    for round in 0..ROUNDS {
+        let count = VFS - 1 - round;
+        node.configure(some(count));
+        let said = format!("linkspan.dev/fast has {count} devices");
+        until(&said, BOUND, || node.plugin.log().contains(&said).then_some(()));
+    }
+    let first = pf.vf(0).to_string();
+    assert!(node.kubelet.allocate("linkspan.dev/fast", &[&first]).is_ok(), "it still serves");
+    assert!(memory() < before + (4 << 10), "{} KiB, {before} before", memory());
+    let heard = node.kubelet.state().allocatable("linkspan.dev/fast").len();
+    assert!(heard >= (VFS - 1) as usize, "the kubelet has read on: {heard} devices");
+
+    node.kubelet.read_lists(true);
+    let state = node.wait_for_devices("linkspan.dev/fast", (VFS - ROUNDS) as usize);
+    assert_eq!(state.resources["linkspan.dev/fast"].registrations, 1);
 }
