@@ -3,13 +3,15 @@
 use std::fs;
 
 use linkspan_linux::pci::Sysfs;
+use linkspan_tests::bed::BedPf;
 use linkspan_tests::cases;
 use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::pods::Pod;
+use linkspan_tests::pods::{Pod, run};
+use linkspan_tests::wait::until;
 use serde_json::json;
 
-use crate::{Node, all_of, pfs, resource};
+use crate::{BOUND, Node, all_of, pfs, resource};
 use linkspan_hw_tests::as_before::AsBefore;
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
@@ -17,6 +19,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_vf_in_a_pod_stays_offered,
         a_kubelet_made_anew_hears_of_every_vf,
         vfs_that_go_and_come_are_seen_at_once,
+        a_card_that_is_pulled_and_plugged_in_again_is_followed,
         an_idle_plugin_is_one_small_thread,
     ]
 }
@@ -81,6 +84,40 @@ fn vfs_that_go_and_come_are_seen_at_once() {
     for pool in ["constant", "changing"] {
         let registrations = state.resources[&resource(pool)].registrations;
         assert_eq!(registrations, 1, "a change of devices is no reason to register {pool} again");
+    }
+}
+
+fn a_card_that_is_pulled_and_plugged_in_again_is_followed() {
+    let [pf, pulled] = pfs();
+    let vfs = AsBefore::of(&pulled);
+    let card = Card(&pulled);
+    let node = Node::start(&[("constant", all_of(&pf)), ("pulled", all_of(&pulled))]);
+    node.wait_for("pulled", &pulled.vfs);
+    fs::write(format!("/sys/bus/pci/devices/{}/remove", pulled.address), "1").unwrap();
+    node.wait_for("pulled", &[]);
+    drop(card);
+    vfs.set_count(pulled.vfs.len());
+    node.wait_for("pulled", &pulled.vfs);
+    let state = node.wait_for("constant", &pf.vfs);
+    for pool in ["constant", "pulled"] {
+        assert_eq!(state.resources[&resource(pool)].registrations, 1, "{pool}");
+    }
+}
+
+/// Finds a card on the bus again, whatever the test does, and sets its PF up as it was.
+struct Card<'a>(&'a BedPf);
+
+impl Drop for Card<'_> {
+    fn drop(&mut self) {
+        let (device, name) = (Sysfs::host().pci(self.0.address), self.0.name.as_str());
+        fs::write("/sys/bus/pci/rescan", "1").unwrap();
+        let now = until("the PF's interface", BOUND, || device.pf_name().ok().flatten());
+        if now.as_str() != name {
+            run("ip", &["link", "set", now.as_str(), "name", name]);
+        }
+        run("ip", &["link", "set", name, "up"]);
+        let link = Sysfs::host().net(&self.0.name);
+        until("carrier", BOUND, || link.carrier().ok().flatten().filter(|carrier| *carrier));
     }
 }
 
