@@ -78,7 +78,8 @@ fn describe(plans: &[Plan]) -> String {
     let pfs: Vec<String> = plans.iter().map(|plan| format!("  {plan}\n")).collect();
     format!(
         "The tests will use these PFs of THIS machine, and put them back afterwards:\n{}\
-         The PFs are set down and up again, and their VFs removed and made anew.\n\
+         The PFs are set down and up again, and their VFs removed and made anew; the second PF\n\
+         gets other MTUs, and is taken from the PCI bus and found there again.\n\
          Their VFs are given other names, MAC addresses, MTUs, VLANs, rates, spoof checks and\n\
          trust, are moved into network namespaces and back, and some are bound to vfio-pci.\n\
          Frames of the tests appear on the network that the PFs are connected to.",
