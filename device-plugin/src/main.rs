@@ -106,7 +106,11 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let node = NodeWatch::new(file).context("cannot listen for changes of this node")?;
     let way = Way::new(&options.kubelet_dir, options.plugin_watcher);
     let directory = DirectoryWatch::new(way.directory()).with_context(|| {
-        format!("cannot watch {}, the kubelet's directory for plugins", way.directory().display())
+        format!(
+            "cannot watch {}, the kubelet's directory for plugins, expected it to be there: start the kubelet, \
+             mount its directory, or name another by --kubelet-dir",
+            way.directory().display()
+        )
     })?;
     let (events, _) = broadcast::channel(64);
 

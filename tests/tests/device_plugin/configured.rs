@@ -68,7 +68,8 @@ fn what_is_missing_at_the_start_is_named() {
     let mut plugin = Daemon::device_plugin(directory.path(), &config, &[]);
     assert_eq!(plugin.wait(BOUND).code(), Some(1));
     let message = format!(
-        "linkspan-device-plugin: cannot watch {}/device-plugins, the kubelet's directory for plugins: \
+        "linkspan-device-plugin: cannot watch {}/device-plugins, the kubelet's directory for plugins, expected it to be there: \
+         start the kubelet, mount its directory, or name another by --kubelet-dir: \
          No such file or directory (os error 2)\n",
         directory.path().display()
     );
