@@ -5,6 +5,7 @@
 //! interface is in a pod, or while it is bound to vfio-pci and has none.
 
 mod interfaces;
+mod profiles;
 mod scan;
 
 use std::collections::HashMap;
@@ -40,6 +41,7 @@ pub(crate) struct Asked {
     pub(crate) sub_functions: bool,
     pub(crate) acpi_indexes: bool,
     pub(crate) link_types: bool,
+    pub(crate) ddp_profiles: bool,
     pub(crate) rdma: bool,
     pub(crate) p_keys: bool,
     pub(crate) vdpa: bool,
@@ -60,6 +62,8 @@ pub(crate) struct Device {
     pub(crate) acpi_index: Option<u32>,
     /// Its interface's type, or its PF's where its own is not here.
     pub(crate) link_type: Option<LinkType>,
+    /// What its PF's packet processor was taught; added after the pass over sysfs, where some pool asks for it.
+    pub(crate) ddp_profile: Option<String>,
     /// Its interfaces in this network namespace: none while they are in a pod.
     pub(crate) net_names: Vec<IfName>,
     /// Whether it has an RDMA device, here or where its interface is.

@@ -157,9 +157,15 @@ impl Offers {
 
     fn read_node(&mut self) -> anyhow::Result<()> {
         let host = HostLinks::look()?;
-        let (mut inventory, errors) = Inventory::read(&self.sysfs, Asked::by(&self.pools), &host)?;
+        let asked = Asked::by(&self.pools);
+        let (mut inventory, errors) = Inventory::read(&self.sysfs, asked, &host)?;
         for error in errors {
             tracing::warn!("a device is left out: {:#}", anyhow::Error::new(error));
+        }
+        if asked.ddp_profiles {
+            for error in inventory.ask_profiles(&self.inventory) {
+                tracing::warn!("a profile is taken to be as it was: {error}");
+            }
         }
         inventory.remember(&self.inventory);
         self.inventory = inventory;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use linkspan_linux::{RouteSocket, VfSettings, VfTraffic};
+use linkspan_linux::{DevlinkSocket, RouteSocket, VfSettings, VfTraffic};
 use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::{Pod, run};
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         the_traffic_of_each_of_512_vfs_is_read,
         ports_and_vfs_may_come_and_go_while_we_look,
         a_vf_without_its_pf_is_moved_and_comes_back,
+        devlink_tells_what_runs_in_a_device,
     ];
     let counted = cases![&[Need::Root, Need::Netdevsim, Need::Tool("strace")];
         of_512_vfs_an_add_asks_once_and_a_del_never,
@@ -302,4 +303,24 @@ fn look(network: &Network, pod: &Pod) {
         });
         (attached > 2).then_some(())
     });
+}
+
+fn devlink_tells_what_runs_in_a_device() {
+    let simulated = Simulated::new(17, 1);
+    let mut devlink = DevlinkSocket::open().unwrap();
+    let device = format!("netdevsim{}", simulated.id);
+    let told = devlink.running_versions("netdevsim", &device).unwrap().unwrap();
+    let told: serde_json::Map<String, serde_json::Value> =
+        told.into_iter().map(|version| (version.name, version.value.into())).collect();
+    assert!(!told.is_empty());
+    // By a program that is not ours.
+    let handle = format!("netdevsim/{device}");
+    let shown = run("devlink", &["-j", "dev", "info", &handle]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(serde_json::Value::from(told), shown["info"][&handle]["versions"]["running"]);
+
+    // Neither a NIC whose driver has no devlink, nor one that there is not, is an error.
+    for (bus, device) in [("pci", "0000:f0:00.0"), ("netdevsim", "netdevsim99"), ("", "")] {
+        assert_eq!(devlink.running_versions(bus, device).unwrap(), None, "{bus}/{device}");
+    }
 }

@@ -38,6 +38,8 @@ pub struct Selector {
     pub root_devices: Vec<Functions<PciAddress>>,
     /// What the link carries.
     pub link_types: Vec<LinkType>,
+    /// What the packet processor of a PF was taught (Intel's Dynamic Device Personalization), by its whole name.
+    pub ddp_profiles: Vec<String>,
     /// The first partition key of a port.
     pub p_keys: Vec<PartitionKey>,
     /// Whether the device must have an RDMA device, which its container gets too.
@@ -49,7 +51,7 @@ pub struct Selector {
 }
 
 /// The selectors, each with the device types that have it.
-const KEYS: [(&str, &[DeviceType]); 13] = {
+const KEYS: [(&str, &[DeviceType]); 14] = {
     use DeviceType::{Accelerator, AuxNetDevice, NetDevice};
     const ALL: &[DeviceType] = &[NetDevice, Accelerator, AuxNetDevice];
     const NET: &[DeviceType] = &[NetDevice, AuxNetDevice];
@@ -62,6 +64,7 @@ const KEYS: [(&str, &[DeviceType]); 13] = {
         ("pfNames", NET),
         ("rootDevices", NET),
         ("linkTypes", NET),
+        ("ddpProfiles", &[NetDevice]),
         ("pKeys", &[NetDevice]),
         ("isRdma", NET),
         ("vdpaType", &[NetDevice]),
@@ -69,10 +72,6 @@ const KEYS: [(&str, &[DeviceType]); 13] = {
         ("auxTypes", &[AuxNetDevice]),
     ]
 };
-
-/// What the packet processor of a PF was taught (Intel's Dynamic Device Personalization). It is not in sysfs; only
-/// devlink, a netlink of its own, tells it.
-const DDP_PROFILES: &str = "ddpProfiles";
 
 impl DeviceType {
     const ALL: [Self; 3] = [Self::NetDevice, Self::Accelerator, Self::AuxNetDevice];
@@ -98,13 +97,8 @@ impl DeviceType {
         KEYS.iter().filter(|(_, types)| types.contains(&self)).map(|(key, _)| *key).collect()
     }
 
-    /// What is wrong with a selector that only other types have, or that none has yet, and what to do.
+    /// What is wrong with a selector that only other types have, and what to do.
     fn refuse(self, key: &str) -> Option<(String, String)> {
-        if key.eq_ignore_ascii_case(DDP_PROFILES) {
-            let advice =
-                "Leave this resource to the peer: without this key it would select too much";
-            return Some(("no such key yet".to_owned(), advice.to_owned()));
-        }
         let (known, types) = KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(key))?;
         let names: Vec<&str> = types.iter().map(|known| known.name()).collect();
         Some((
@@ -162,6 +156,7 @@ fn selector(section: &Fields<'_>, device_type: DeviceType) -> Result<Selector, I
         root_devices: section.each("rootDevices", ROOT, Functions::parse)?,
         link_types: section
             .each("linkTypes", "\"ether\" or \"infiniband\"", |text| text.parse().ok())?,
+        ddp_profiles: section.each("ddpProfiles", "the name of a profile", name)?,
         p_keys: section
             .each("pKeys", "a partition key such as \"0x8001\"", |text| text.parse().ok())?,
         is_rdma: section.boolean("isRdma")?,

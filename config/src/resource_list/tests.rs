@@ -112,11 +112,12 @@ fn names_that_the_kubelet_would_refuse_are_refused() {
 fn every_selector_of_the_peer_is_read() {
     let resource = one(json!({"resourceName": "a", "selectors": {
         "acpiIndexes": ["101"], "linkTypes": ["ether", "infiniband"],
-        "pKeys": ["0x8001"], "isRdma": true, "needVhostNet": true
+        "ddpProfiles": ["ICE OS Default Package", "GTP"], "pKeys": ["0x8001"], "isRdma": true, "needVhostNet": true
     }}));
     let expected = Selector {
         acpi_indexes: vec![101],
         link_types: vec![LinkType::Ether, LinkType::Infiniband],
+        ddp_profiles: vec!["ICE OS Default Package".to_owned(), "GTP".to_owned()],
         p_keys: vec!["0x8001".parse().unwrap()],
         is_rdma: true,
         need_vhost_net: true,

@@ -167,6 +167,7 @@ impl<'a> Scan<'a> {
             root: pf.root,
             acpi_index: acpi_index.flatten(),
             link_type: pf.link_type.or_else(|| self.link_type(&net_names)),
+            ddp_profile: None,
             net_names,
             has_rdma: !rdma.is_empty() || is_away && pf.has_rdma,
             p_keys: if is_away { pf.p_keys.clone() } else { self.p_keys(&rdma) },

@@ -11,6 +11,7 @@ const ALL: Asked = Asked {
     sub_functions: true,
     acpi_indexes: true,
     link_types: true,
+    ddp_profiles: true,
     rdma: true,
     p_keys: true,
     vdpa: true,
@@ -282,4 +283,35 @@ fn what_was_seen_of_a_nic_is_known_while_a_pod_has_it() {
     let mut after = read();
     after.remember(&before);
     assert_eq!(line(&after.devices[1]), "0000:5e:00.1 15b3:1017 mlx5_core whole of -");
+}
+
+#[test]
+fn a_pf_is_asked_once_for_the_profile_of_all_its_vfs_and_while_it_cant_tell_has_the_last() {
+    let tree = recorded::tree("intel_e810");
+    let sysfs = Sysfs::at(tree.root());
+    let read = || Inventory::read(&sysfs, ALL, &HostLinks::default()).unwrap().0;
+    let profiles = |inventory: &Inventory| -> Vec<_> {
+        inventory.devices.iter().map(|device| device.ddp_profile.clone()).collect()
+    };
+    let (mut first, mut asked) = (read(), Vec::new());
+    let errors = first.add_profiles(&Inventory::default(), |pf| {
+        asked.push(pf.to_string());
+        match asked.len() {
+            1 => Ok(Some("GTP".to_owned())),
+            _ => Err("it is being reset"),
+        }
+    });
+    // The two ports of the NIC; an accelerator has no such thing.
+    assert_eq!(asked, ["0000:17:00.0", "0000:17:00.1"]);
+    assert_eq!(errors, ["it is being reset"]);
+    let gtp = || Some("GTP".to_owned());
+    let expected = [gtp(), None, gtp(), gtp(), gtp(), gtp(), None, None, None];
+    assert_eq!(profiles(&first), expected);
+
+    let mut second = read();
+    assert_eq!(second.add_profiles(&first, |_| Err("both are")).len(), 2);
+    assert_eq!(profiles(&second), expected);
+    let mut third = read();
+    assert!(third.add_profiles(&second, |_| Ok::<_, ()>(None)).is_empty());
+    assert_eq!(profiles(&third), [const { None }; 9]);
 }

@@ -56,6 +56,7 @@ impl Asked {
             sub_functions: resources().any(|r| r.device_type == DeviceType::AuxNetDevice),
             acpi_indexes: any(|selector| !selector.acpi_indexes.is_empty()),
             link_types: any(|selector| !selector.link_types.is_empty()),
+            ddp_profiles: any(|selector| !selector.ddp_profiles.is_empty()),
             rdma: p_keys || any(|selector| selector.is_rdma),
             p_keys,
             vdpa: any(|selector| selector.vdpa.is_some()),
@@ -87,6 +88,7 @@ fn fits(selector: &Selector, device: &Device, per_pod: bool) -> bool {
             functions.pf == pf.address && has_index(&functions.indices)
         })
         && any(&selector.link_types, |link_type| Some(*link_type) == device.link_type)
+        && any(&selector.ddp_profiles, |profile| Some(profile) == device.ddp_profile.as_ref())
         && any(&selector.p_keys, |key| device.p_keys.contains(key))
         && (!selector.is_rdma || device.has_rdma)
         && selector.vdpa.is_none_or(|vdpa| {

@@ -29,6 +29,7 @@ pub(crate) fn vf(bus: u32, index: u32) -> Device {
         root: None,
         acpi_index: None,
         link_type: None,
+        ddp_profile: None,
         net_names: Vec::new(),
         has_rdma: false,
         rdma: Vec::new(),
@@ -51,6 +52,14 @@ fn inventory(tree: &str, pools: &[Pool]) -> Inventory {
     let (mut inventory, errors) =
         Inventory::read(&sysfs, Asked::by(pools), &HostLinks::default()).unwrap();
     assert!(errors.is_empty(), "{errors:?}");
+    // As devlink tells it on such a machine.
+    if Asked::by(pools).ddp_profiles {
+        inventory.add_profiles(&Inventory::default(), |pf| match pf.to_string().as_str() {
+            "0000:17:00.0" => Ok::<_, ()>(Some("ICE OS Default Package".to_owned())),
+            "0000:17:00.1" => Ok(Some("ICE COMMS Package".to_owned())),
+            _ => Ok(None),
+        });
+    }
     // All interfaces are the host's, and idle.
     let names: Vec<_> = inventory.devices.iter().flat_map(|device| &device.net_names).collect();
     let link = |name: &&IfName| (name.to_string(), idle());
@@ -99,6 +108,10 @@ fn every_key_of_a_selector_must_fit() {
         (json!({"linkTypes": ["infiniband"]}), vec![]),
         (json!({"isRdma": true}), vec![]),
         (json!({"vdpaType": "vhost"}), vec![]),
+        (json!({"ddpProfiles": ["ICE OS Default Package", "GTP"]}), vec![vf0, vf1, vf2, vf3]),
+        (json!({"ddpProfiles": ["ICE OS Default Package"], "pfNames": ["ens1f0#3"]}), vec![vf3]),
+        (json!({"ddpProfiles": ["ICE COMMS Package"], "devices": ["1592"]}), vec!["0000:17:00.1"]),
+        (json!({"ddpProfiles": ["ICE OS Default"]}), vec![]),
     ];
     let cx5 = [
         (json!({"linkTypes": ["infiniband"]}), vec![ib0, ib1, ib2]),
@@ -109,6 +122,7 @@ fn every_key_of_a_selector_must_fit() {
     ];
     let cx6 = [
         (json!({"pfNames": ["enp101s0f0np0"]}), vec![roce, vhost, virtio]),
+        (json!({"ddpProfiles": ["ICE OS Default Package"]}), vec![]),
         (json!({"vdpaType": "vhost"}), vec![vhost]),
         (json!({"vdpaType": "virtio"}), vec![virtio]),
         (json!({"isRdma": true, "pfNames": ["enp101s0f0np0#0"]}), vec![roce]),

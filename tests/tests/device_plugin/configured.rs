@@ -37,7 +37,7 @@ fn a_bad_configuration_is_refused_in_plain_words() {
             r#"{"resourceList": [{"resourceName": "a", "selectors": {"rdma": true}}]}"#,
             "config.json can't be used: `resourceList[0].selectors.rdma` is true, expected no such key\n\
              The keys known here are vendors, devices, drivers, pciAddresses, acpiIndexes, pfNames, \
-             rootDevices, linkTypes, pKeys, isRdma, vdpaType, needVhostNet.\n",
+             rootDevices, linkTypes, ddpProfiles, pKeys, isRdma, vdpaType, needVhostNet.\n",
         ),
         (
             r#"{"resourceList": [{"resourceName": "a", "selectors": {}},

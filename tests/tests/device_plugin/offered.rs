@@ -47,6 +47,19 @@ fn a_device_of_another_pool_or_none_is_refused() {
 }
 
 #[test]
+fn nics_without_a_profile_are_in_no_pool_that_asks_for_one_and_in_others() {
+    let node = Node::start(json!([
+        {"resourceName": "gtp", "selectors": {"ddpProfiles": ["GTP"]}},
+        {"resourceName": "fast", "selectors": {"pfNames": ["ens1"]}}
+    ]));
+    node.wait_for_devices("linkspan.dev/fast", 4);
+    let state = node.wait("gtp is offered", |state| {
+        state.resources.get("linkspan.dev/gtp").is_some_and(|resource| resource.streaming)
+    });
+    assert!(state.resources["linkspan.dev/gtp"].devices.is_empty());
+}
+
+#[test]
 fn a_pod_gets_the_devices_that_its_pool_prefers() {
     let node = Node::start(json!([
         {"resourceName": "packed", "selectors": {"pfNames": ["ens1#0-1", "ens2#0-1"]}},
