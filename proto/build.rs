@@ -1,10 +1,11 @@
 //! Compiles the .proto files, without protoc and without the network.
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "kubelet/deviceplugin_v1beta1.proto",
     "kubelet/pluginregistration_v1.proto",
     "kubelet/podresources_v1.proto",
     "linkspan/devices_v1.proto",
+    "linkspan/dhcp_v1.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -21,6 +21,21 @@ pub mod devices {
     pub const SOCKET: &str = "/run/linkspan/devices.sock";
 }
 
+/// What the CNI plugin asks the DHCP daemon.
+#[allow(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the .proto file documents it"
+)]
+pub mod dhcp {
+    include!(concat!(env!("OUT_DIR"), "/linkspan.dhcp.v1.rs"));
+
+    /// Where the daemon is asked unless the network's configuration names another place: that of the
+    /// reference plugin's daemon, so that its configurations hold.
+    pub const SOCKET: &str = "/run/cni/dhcp.sock";
+}
+
 /// The kubelet's device plugin API.
 #[cfg(feature = "grpc")]
 #[allow(
