@@ -16,5 +16,6 @@ pub mod recorded;
 pub mod scrape;
 pub mod syscalls;
 pub mod sysfs_tree;
+pub mod uevent;
 pub mod wait;
 pub mod wire;

@@ -129,7 +129,7 @@ impl SysfsTree {
     /// Gives a PF this many VFs, adding or removing some, as a write to `sriov_numvfs` does.
     pub fn set_num_vfs(&self, pf: &Pf, count: u32) {
         let address = pf.address.parse().unwrap();
-        let before: u32 = self.read(address, "sriov_numvfs").parse().unwrap();
+        let before = self.num_vfs(pf);
         for index in count..before {
             self.remove_vf(pf, index);
         }
@@ -137,6 +137,12 @@ impl SysfsTree {
             self.add_vf(pf, index);
         }
         self.write(address, "sriov_numvfs", &count.to_string());
+    }
+
+    /// How many VFs a PF has.
+    #[must_use]
+    pub fn num_vfs(&self, pf: &Pf) -> u32 {
+        self.read(pf.address.parse().unwrap(), "sriov_numvfs").parse().unwrap()
     }
 
     /// Takes one VF of a PF away, as unplugging it does.

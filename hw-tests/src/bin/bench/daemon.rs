@@ -1,4 +1,5 @@
-//! The device plugin: how long it looks at a node, what it takes to have looked, and what an Allocate costs.
+//! The device plugin: how long it looks at a node, what it takes to have looked, what an Allocate costs, and how
+//! soon the kubelet hears of a change.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,8 @@ use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use linkspan_tests::wait::until;
 use serde_json::json;
 
+use crate::changes::{self, Changes};
+use crate::place::PARENT;
 use crate::samples::{Samples, milliseconds};
 use crate::table::table;
 
@@ -21,8 +24,9 @@ const RESOURCE: &str = "linkspan.dev/all";
 const BOUND: Duration = Duration::from_mins(1);
 /// Each PF has as many as one of the largest NICs.
 const VFS_OF_A_PF: u32 = 512;
+/// The first one's carrier goes and comes.
 const PFS: [(&str, &str); 4] = [
-    ("0000:10:00.0", "ens1"),
+    ("0000:10:00.0", PARENT),
     ("0000:20:00.0", "ens2"),
     ("0000:30:00.0", "ens3"),
     ("0000:40:00.0", "ens4"),
@@ -34,6 +38,7 @@ pub(crate) struct Measured {
     /// One look at all VFs, by its own clock.
     pub(crate) look: Duration,
     pub(crate) allocate: Samples,
+    pub(crate) changes: Changes,
     /// In KiB, after all else.
     pub(crate) resident: u64,
     /// How often it was woken, and in what time.
@@ -58,8 +63,7 @@ fn measure_one(vfs: u32, share: usize, folder: &Path) -> Result<Measured> {
     fs::create_dir_all(&folder)?;
     let kubelet = Kubelet::start(&folder.join("kubelet"));
     let config = folder.join("config.json");
-    let list = json!({ "resourceList": [{ "resourceName": "all", "selectors": { "drivers": ["igbvf"] } }] });
-    fs::write(&config, list.to_string())?;
+    fs::write(&config, configuration())?;
     let metrics = folder.join("metrics.sock");
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (address, sysfs) = (format!("unix:{}", text(&metrics)), text(tree.root()));
@@ -83,8 +87,22 @@ fn measure_one(vfs: u32, share: usize, folder: &Path) -> Result<Measured> {
     };
     let allocate = ids.iter().take(200 / share).map(allocate).collect::<Result<Samples>>()?;
     let woken = (vfs == 2048).then(|| woken(&daemon, Duration::from_mins(1) / divisor(share)));
+    let (address, name) = PFS[0];
+    let changes = changes::measure(&kubelet, RESOURCE, &tree, &Pf::igb(address, name), 100 / share);
     let resident = scrape::status(daemon.id(), "VmRSS");
-    Ok(Measured { vfs, look, allocate, resident, woken })
+    Ok(Measured { vfs, look, allocate, changes, resident, woken })
+}
+
+/// A pool of all VFs, and one of shares of a PF: veths come and go with pods, and so the plugin passes them over
+/// unless they are in its configuration.
+fn configuration() -> String {
+    let all = json!({
+        "resourceName": "all", "selectors": { "drivers": ["igbvf"] }, "health": { "dampingSeconds": 0 },
+    });
+    let shares = json!({
+        "resourceName": "shares", "kind": "macvlan", "lowerDevice": PARENT, "capacity": 1,
+    });
+    json!({ "resourceList": [all, shares] }).to_string()
 }
 
 fn divisor(share: usize) -> u32 {
@@ -128,7 +146,7 @@ fn woken(daemon: &Daemon, time: Duration) -> (u64, Duration) {
 /// The numbers as a table.
 pub(crate) fn describe(all: &[Measured]) -> String {
     let row = |measured: &Measured| {
-        let Measured { vfs, look, allocate, resident, woken } = measured;
+        let Measured { vfs, look, allocate, changes: _, resident, woken } = measured;
         let woken = woken.map(|(times, time)| format!("{times} in {} s", time.as_secs()));
         [
             vfs.to_string(),
@@ -140,5 +158,7 @@ pub(crate) fn describe(all: &[Measured]) -> String {
         ]
     };
     let headings = ["VFs", "one look, ms", "Allocate, ms", "p99", "resident, MiB", "woken"];
-    table(headings, &all.iter().map(row).collect::<Vec<_>>())
+    let costs = table(headings, &all.iter().map(row).collect::<Vec<_>>());
+    let changes = changes::describe(all.iter().map(|measured| (measured.vfs, &measured.changes)));
+    format!("{costs}\n{changes}")
 }

@@ -1,6 +1,7 @@
 //! `make bench`: what ADD and DEL cost, beside the reference plugin macvlan and the kernel's own work, measured in
 //! one run.
 
+mod changes;
 mod cost;
 mod crowd;
 mod daemon;

@@ -49,6 +49,10 @@ const DAEMON: &str = "
 A node of one to four PFs with up to 512 VFs each is made of files; the kubelet is the tests' own, and speaks the
 real protocol. The time of a look is the daemon's own, by its metrics, all attributes of all devices included; an
 Allocate is timed by who calls it. Woken is how often the kernel has switched to the daemon while nothing happened.
+
+The PF whose carrier goes is one end of a veth pair whose other end is set down, by `ip`, and up; the events of VFs
+are the kernel's uevents, after the files have changed. The clock runs from before either until the kubelet has
+decoded the list, and over the 20 ms that the daemon waits for more events of the same change.
 ";
 
 /// The whole page.

@@ -7,13 +7,15 @@ use nix::sched::{CloneFlags, unshare};
 
 /// The parent of all attachments: one end of a veth pair, up, with a carrier.
 pub(crate) const PARENT: &str = "parent";
+/// Its other end: down, it takes the parent's carrier along.
+pub(crate) const OTHER: &str = "other";
 
 /// Moves this process to a network namespace of its own that has nothing but a parent, and to a `/run` of its
 /// own: pods, journals and locks are there.
 pub(crate) fn enter() -> Result<()> {
     own_run(CloneFlags::CLONE_NEWNET)?;
-    run("ip", &["link", "add", PARENT, "type", "veth", "peer", "name", "other"]);
-    for end in [PARENT, "other"] {
+    run("ip", &["link", "add", PARENT, "type", "veth", "peer", "name", OTHER]);
+    for end in [PARENT, OTHER] {
         run("ip", &["link", "set", end, "up"]);
     }
     Ok(())

@@ -76,6 +76,9 @@ fn of_the_daemon(daemons: &[Measured]) -> Vec<Promise> {
             kept: measured.is_some_and(|measured| measured < reach),
         };
     let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let in_time = |what: &str, measured: Option<Duration>| {
+        below(what, "less than 200 ms", " ms", 200.0, measured.map(milliseconds))
+    };
     let for_one = |m: &Measured| m.look.as_secs_f64() / f64::from(m.vfs);
     let growth = largest.zip(of(256)).map(|(large, small)| for_one(large) / for_one(small));
     let woken = largest.and_then(|measured| measured.woken);
@@ -96,6 +99,9 @@ fn of_the_daemon(daemons: &[Measured]) -> Vec<Promise> {
             1.0,
             largest.map(|m| milliseconds(m.allocate.median())),
         ),
+        in_time("told that the PF's carrier is lost, p99", largest.map(|m| m.changes.ill.p99())),
+        in_time("told that a VF is gone, p99", largest.map(|m| m.changes.gone.p99())),
+        in_time("told of a new VF, p99", largest.map(|m| m.changes.listed.p99())),
         Promise {
             what: "device plugin, 2,048 VFs: woken while nothing happens".to_owned(),
             promised: "never".to_owned(),

@@ -28,6 +28,11 @@ impl Samples {
         self.nearest_rank(99)
     }
 
+    /// The longest.
+    pub(crate) fn max(&self) -> Duration {
+        self.nearest_rank(100)
+    }
+
     /// The shortest.
     pub(crate) fn min(&self) -> Duration {
         self.nearest_rank(0)
@@ -80,6 +85,7 @@ mod tests {
         let hundred = samples((1..=100).rev());
         let of = |f: fn(&Samples) -> Duration| f(&hundred).as_millis();
         assert_eq!((of(Samples::min), of(Samples::median), of(Samples::p99)), (1, 50, 99));
+        assert_eq!(hundred.max(), Duration::from_millis(100));
         assert_eq!(samples([7]).p99(), Duration::from_millis(7));
         assert_eq!(samples([]).median(), Duration::ZERO);
     }
