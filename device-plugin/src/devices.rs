@@ -7,20 +7,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use linkspan_daemon::conversation::{self, Answers};
+use linkspan_daemon::socket::{ServeError, SocketFile};
 use linkspan_proto::devices::question::About;
 use linkspan_proto::devices::{
     Device, HeldDevicesReply, HeldDevicesRequest, Holder, InventoryReply, Pool, Question,
 };
 use linkspan_proto::framing::{self, FrameError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::holders::{Held, Holders, PodResources};
 use crate::live::Served;
 use crate::pools::{Health, Member};
-use crate::socket::{ServeError, SocketFile};
 
 /// What is told, and to whom.
 #[derive(Clone)]
@@ -28,28 +26,6 @@ pub(crate) struct Devices {
     pub(crate) pools: watch::Receiver<Vec<Served>>,
     pub(crate) pod_resources: Arc<PodResources>,
 }
-
-/// A question that got no answer.
-#[derive(Debug, thiserror::Error)]
-enum AskedError {
-    #[error(
-        "a process of user {0} asked, expected one of this program's own user: nothing was told"
-    )]
-    Stranger(u32),
-    #[error("it is no question that this version knows: update both programs to the same version")]
-    Unknown,
-    #[error("it did not end in {PATIENCE:?}")]
-    Slow,
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-/// How long one conversation may last: longer than the kubelet may take, and than the CNI plugin waits.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// How many conversations there may be at once; more have to wait.
-const CROWD: usize = 256;
-/// Without free descriptors, accepting fails at once.
-const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 impl Devices {
     /// Serves for as long as the program runs; returns only that it can't listen.
@@ -63,57 +39,25 @@ impl Devices {
             Ok(listening) => listening,
             Err(error) => return error,
         };
-        self.answer_all(listener).await
+        match conversation::answer(listener, self).await {}
     }
+}
 
-    async fn answer_all(&self, listener: UnixListener) -> ! {
-        let mut conversations = JoinSet::new();
-        loop {
-            tokio::select! {
-                connection = listener.accept(), if conversations.len() < CROWD => match connection {
-                    Ok((stream, _)) => {
-                        let devices = self.clone();
-                        conversations.spawn(async move { devices.converse(stream).await });
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot answer for devices: {error}");
-                        tokio::time::sleep(AFTER_FAILURE).await;
-                    }
-                },
-                Some(_) = conversations.join_next() => {}
-            }
-        }
+impl Answers for Devices {
+    type Question = Question;
+    const ABOUT: &str = "devices";
+    /// Longer than the kubelet may take, and than the CNI plugin waits.
+    const PATIENCE: Duration = Duration::from_secs(6);
+
+    async fn reply(&self, question: Question) -> Option<Result<Vec<u8>, FrameError>> {
+        Some(match question.about? {
+            About::HeldDevices(request) => framing::encode(&self.held(&request).await),
+            About::Inventory(_) => framing::encode(&self.inventory().await),
+        })
     }
+}
 
-    async fn converse(&self, mut stream: UnixStream) {
-        let conversation = async {
-            let own = rustix::process::geteuid().as_raw();
-            let asker = stream.peer_cred().map_err(FrameError::Io)?.uid();
-            if asker != own {
-                return Err(AskedError::Stranger(asker));
-            }
-            let question = read(&mut stream).await?;
-            let reply = self.reply(question).await?;
-            Ok(stream.write_all(&reply).await.map_err(FrameError::Io)?)
-        };
-        let outcome = tokio::time::timeout(PATIENCE, conversation).await;
-        if let Err(error) = outcome.unwrap_or(Err(AskedError::Slow)) {
-            tracing::warn!(
-                "a question for devices was not answered: {:#}",
-                anyhow::Error::new(error)
-            );
-        }
-    }
-
-    async fn reply(&self, question: Question) -> Result<Vec<u8>, AskedError> {
-        let reply = match question.about {
-            Some(About::HeldDevices(request)) => framing::encode(&self.held(&request).await),
-            Some(About::Inventory(_)) => framing::encode(&self.inventory().await),
-            None => return Err(AskedError::Unknown),
-        };
-        Ok(reply?)
-    }
-
+impl Devices {
     async fn held(&self, request: &HeldDevicesRequest) -> HeldDevicesReply {
         let names = |pool: &Served| pool.offered.borrow().pool.name.to_string();
         let offered = self.pools.borrow().iter().map(names).collect();
@@ -176,16 +120,4 @@ fn device(pool: &str, member: &Member, holders: &Holders) -> Device {
 /// An error and its causes, in one line.
 fn in_full(error: impl std::error::Error + Send + Sync + 'static) -> String {
     format!("{:#}", anyhow::Error::new(error))
-}
-
-async fn read(stream: &mut UnixStream) -> Result<Question, FrameError> {
-    let mut bytes = Vec::new();
-    loop {
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(FrameError::Closed);
-        }
-        if let Some(question) = framing::decode(&bytes)? {
-            return Ok(question);
-        }
-    }
 }

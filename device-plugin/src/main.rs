@@ -8,7 +8,6 @@ mod devices;
 mod files;
 mod health;
 mod holders;
-mod http;
 mod inventory;
 mod kept;
 mod live;
@@ -23,7 +22,6 @@ mod provision;
 mod register;
 mod server;
 mod shares;
-mod socket;
 mod watch;
 
 use std::process::ExitCode;
@@ -31,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use linkspan_daemon::http;
 use linkspan_linux::inotify::DirectoryWatch;
 use linkspan_linux::pci::Sysfs;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,7 +48,7 @@ use register::Way;
 use watch::NodeWatch;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    linkspan_daemon::log_to_stderr();
     let outcome = match Request::parse(std::env::args().skip(1)) {
         Ok(Request::Help) => {
             print!("{}", options::HELP);

@@ -1,22 +1,21 @@
 //! What Prometheus is told, and whether the program is ready: looked up when somebody asks.
 
-mod text;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use linkspan_daemon::http::Pages;
+use linkspan_daemon::metrics::{self, Family, Kind, Labels, Sample};
 use tokio::sync::watch;
 
-use crate::counts::{Looks, NodeCounts, PoolCounts};
+use crate::counts::{NodeCounts, PoolCounts};
 use crate::holders::{Holders, PodResources};
 use crate::live::Served;
 use crate::offers::Offer;
 use crate::pci_names;
 use crate::pools::{Health, Member};
-use text::{Family, Kind, Sample, Value};
 use traffic::Traffic;
 
 /// What the answers are made of.
@@ -28,11 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) with_traffic: bool,
 }
 
-type Labels = Vec<(&'static str, String)>;
-
-impl Metrics {
-    /// All metrics, in the text format.
-    pub(crate) async fn text(&self) -> String {
+impl Pages for Metrics {
+    async fn metrics(&self) -> String {
         let offers: Vec<Arc<Offer>> =
             self.pools.borrow().iter().map(|pool| Arc::clone(&pool.offered.borrow())).collect();
         let holders = self.pod_resources.holders().await.unwrap_or_default();
@@ -43,11 +39,10 @@ impl Metrics {
         families.push(models(&offers));
         families.extend(self.events());
         families.extend(traffic.families(&offers, &holders));
-        text::render(&families)
+        metrics::render(&families)
     }
 
-    /// What keeps the program from being ready; nothing where it is.
-    pub(crate) fn unready(&self) -> Vec<String> {
+    fn unready(&self) -> Vec<String> {
         let deaf = |pool: &Served| {
             let name = &pool.offered.borrow().pool.name;
             (*pool.streams.borrow() == 0).then(|| format!("the kubelet does not watch {name}"))
@@ -58,7 +53,9 @@ impl Metrics {
         }
         reasons
     }
+}
 
+impl Metrics {
     fn events(&self) -> Vec<Family> {
         let pools = self.pools.borrow();
         let of_each = |name, help, count: fn(&PoolCounts) -> u64| {
@@ -105,7 +102,10 @@ impl Metrics {
                 help: "Configurations that could not be used.",
                 samples: vec![Sample::new(Labels::new(), self.counts.refused_configurations.get())],
             },
-            looks(&self.counts.looks),
+            self.counts.looks.family(
+                "linkspan_rescan_duration_seconds",
+                "How long it took to look at the node's devices.",
+            ),
         ]
     }
 }
@@ -190,27 +190,6 @@ fn pod_labels(namespace: &str, pod: &str) -> Labels {
     vec![("namespace", namespace.to_owned()), ("pod", pod.to_owned())]
 }
 
-fn looks(looks: &Looks) -> Family {
-    let up_to = looks.up_to();
-    let bucket = |(bound, count): (&dyn Display, &u64)| Sample {
-        suffix: "_bucket",
-        ..Sample::new(vec![("le", bound.to_string())], *count)
-    };
-    let bounds = Looks::BOUNDS.iter().map(|bound| -> &dyn Display { bound });
-    let mut samples: Vec<_> =
-        bounds.chain([&"+Inf" as &dyn Display]).zip(&up_to).map(bucket).collect();
-    let total = Value::Fraction(looks.total().as_secs_f64());
-    samples.push(Sample { suffix: "_sum", labels: Labels::new(), value: total });
-    let [.., all] = up_to;
-    samples.push(Sample { suffix: "_count", ..Sample::new(Labels::new(), all) });
-    Family {
-        name: "linkspan_rescan_duration_seconds",
-        kind: Kind::Histogram,
-        help: "How long it took to look at the node's devices.",
-        samples,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -228,7 +207,7 @@ mod tests {
             (node.members[0].device.id.to_string(), node.members[0].device.pf().address);
         let offers =
             [Arc::new(Offer { members: node.members.clone(), ..Offer::of(Node::pool().into()) })];
-        let text = text::render(&devices(&offers, &Holders::default()));
+        let text = metrics::render(&devices(&offers, &Holders::default()));
         let pool = &offers[0].pool.name;
         for expected in [
             format!(

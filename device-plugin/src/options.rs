@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use linkspan_config::resource_list::ResourcePrefix;
-
-use crate::http::Address;
+use linkspan_daemon::http::{Address, NoAddress};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -179,7 +178,7 @@ fn metrics_address(value: &str) -> Result<Address, OptionsError> {
     value.parse().map_err(|_| OptionsError::BadValue {
         flag: "metrics-address",
         value: value.to_owned(),
-        expected: "an address such as 127.0.0.1:9808, :9808 or unix:/run/linkspan/metrics.sock",
+        expected: NoAddress::EXPECTED,
     })
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use linkspan_daemon::socket::ServeError;
 use linkspan_linux::inotify::DirectoryEvent;
 use linkspan_proto::deviceplugin::device_plugin_server::DevicePluginServer;
 use linkspan_proto::deviceplugin::registration_client::RegistrationClient;
@@ -25,7 +26,6 @@ use tonic::{Request, Response, Status};
 use crate::counts::PoolCounts;
 use crate::offers::Offered;
 use crate::server::{OPTIONS, PoolService, Socket};
-use crate::socket::ServeError;
 
 /// How the kubelet is told of a pool.
 #[derive(Clone, Debug)]

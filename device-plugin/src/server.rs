@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use linkspan_daemon::socket::{ServeError, SocketFile};
 use linkspan_proto::deviceplugin::device_plugin_server::DevicePlugin;
 use linkspan_proto::deviceplugin::{
     AllocateRequest, AllocateResponse, ContainerPreferredAllocationRequest,
@@ -27,7 +28,6 @@ use crate::pools::{Health, Member, Pool, PoolName};
 use crate::preferred::{self, Wanted};
 use crate::prepare::Host;
 use crate::shares;
-use crate::socket::{ServeError, SocketFile};
 
 /// Answers the kubelet for one pool.
 #[derive(Clone)]

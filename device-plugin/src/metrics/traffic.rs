@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use linkspan_daemon::metrics::{Family, Kind, Labels, Sample};
 use linkspan_linux::{NetlinkError, RouteSocket, VfTraffic};
 use linkspan_types::{IfName, PciAddress};
 
-use super::text::{Family, Kind, Sample};
-use super::{Labels, pod_labels};
+use super::pod_labels;
 use crate::holders::Holders;
 use crate::inventory::Place;
 use crate::offers::Offer;
@@ -122,12 +122,12 @@ fn of_pf(socket: &mut RouteSocket, name: &IfName) -> Result<Vec<VfTraffic>, Netl
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use linkspan_daemon::metrics::render;
     use linkspan_proto::podresources::{
         ContainerDevices, ContainerResources, ListPodResourcesResponse, PodResources,
     };
 
     use super::*;
-    use crate::metrics::text::render;
     use crate::pools::Needs;
     use crate::prepare::tests::Node;
 

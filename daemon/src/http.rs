@@ -20,28 +20,51 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
-use crate::metrics::Metrics;
 use crate::socket::{ServeError, SocketFile};
 
 /// Where it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
+pub enum Address {
+    /// `IP:PORT`, or `:PORT` for all addresses.
     Tcp(SocketAddr),
+    /// `unix:/PATH`.
     Unix(PathBuf),
+}
+
+/// What a daemon tells of itself.
+pub trait Pages: Send + Sync + 'static {
+    /// All metrics, in Prometheus' text format.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
+
+    /// What keeps the program from being ready; nothing where it is.
+    fn unready(&self) -> Vec<String>;
 }
 
 /// Nothing can be served.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
+    /// The kernel would not have it.
     #[error("cannot listen on {address}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// The same, for a unix socket.
     #[error(transparent)]
     Socket(#[from] ServeError),
 }
 
 /// What is not an [`Address`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NoAddress;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAddress;
+
+impl NoAddress {
+    /// What is.
+    pub const EXPECTED: &str =
+        "an address such as 127.0.0.1:9808, :9808 or unix:/run/linkspan/metrics.sock";
+}
 
 /// How many clients may be connected at once; more have to wait.
 const CLIENTS: usize = 64;
@@ -110,19 +133,19 @@ impl Listener {
 }
 
 /// Serves for as long as the program runs; returns only that it can't listen.
-pub(crate) async fn serve(address: Address, metrics: Metrics) -> HttpError {
+pub async fn serve(address: Address, pages: impl Pages) -> HttpError {
     let listener = match Listener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => return error,
     };
-    let metrics = Arc::new(metrics);
+    let pages = Arc::new(pages);
     let mut clients = JoinSet::new();
     loop {
         tokio::select! {
             client = listener.accept(), if clients.len() < CLIENTS => match client {
                 Ok(client) => {
-                    let metrics = Arc::clone(&metrics);
-                    clients.spawn(async move { converse(client, &metrics).await });
+                    let pages = Arc::clone(&pages);
+                    clients.spawn(async move { converse(client, &*pages).await });
                 }
                 Err(error) => {
                     tracing::warn!("cannot answer for metrics: {error}");
@@ -134,10 +157,10 @@ pub(crate) async fn serve(address: Address, metrics: Metrics) -> HttpError {
     }
 }
 
-async fn converse(client: Box<dyn Connection>, metrics: &Metrics) {
+async fn converse(client: Box<dyn Connection>, pages: &impl Pages) {
     let answer = service_fn(|request| async move {
         let request: Request<Incoming> = request;
-        Ok::<_, Infallible>(answer(request.method(), request.uri().path(), metrics).await)
+        Ok::<_, Infallible>(answer(request.method(), request.uri().path(), pages).await)
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
@@ -146,15 +169,15 @@ async fn converse(client: Box<dyn Connection>, metrics: &Metrics) {
     }
 }
 
-async fn answer(method: &Method, path: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
+async fn answer(method: &Method, path: &str, pages: &impl Pages) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return response(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_owned());
     }
     match path {
-        "/metrics" => response(StatusCode::OK, metrics.text().await),
+        "/metrics" => response(StatusCode::OK, pages.metrics().await),
         // Whoever reads this has been answered, and that is all there is to prove.
         "/healthz" => response(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => match metrics.unready() {
+        "/readyz" => match pages.unready() {
             reasons if reasons.is_empty() => response(StatusCode::OK, "ok\n".to_owned()),
             reasons => response(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
         },

@@ -8,7 +8,8 @@ use rustix::fs::Mode;
 use tokio::net::UnixListener;
 
 /// The file of a socket that is listened on. Dropping it removes it.
-pub(crate) struct SocketFile {
+#[derive(Debug)]
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode: another program's socket may stand at our path later.
     identity: (u64, u64),
@@ -16,9 +17,16 @@ pub(crate) struct SocketFile {
 
 /// A socket can't be served.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ServeError {
+pub enum ServeError {
+    /// The kernel would not have it.
     #[error("cannot listen on {}", path.display())]
-    Listen { path: PathBuf, source: io::Error },
+    Listen {
+        /// Where.
+        path: PathBuf,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// There is a file or a folder already.
     #[error(
         "cannot listen on {}: something else is there, expected nothing or the socket of an earlier run; \
          remove it",
@@ -29,7 +37,7 @@ pub(crate) enum ServeError {
 
 impl SocketFile {
     /// Listens on a new socket, in the place of one that an earlier run has left there.
-    pub(crate) fn listen(path: PathBuf) -> Result<(Self, UnixListener), ServeError> {
+    pub fn listen(path: PathBuf) -> Result<(Self, UnixListener), ServeError> {
         let bind = || {
             match path.symlink_metadata() {
                 Ok(found) if found.file_type().is_socket() => std::fs::remove_file(&path)?,
@@ -47,12 +55,15 @@ impl SocketFile {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it is still there, and no other in its place.
-    pub(crate) fn is_in_place(&self) -> bool {
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|now| now == self.identity)
     }
 }

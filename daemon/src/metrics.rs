@@ -3,46 +3,61 @@
 use std::fmt::Write as _;
 
 /// All that is told of one thing.
-pub(crate) struct Family {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+pub struct Family {
+    /// `linkspan_devices`, say.
+    pub name: &'static str,
+    /// What its numbers mean.
+    pub kind: Kind,
     /// What it is, in one line.
-    pub(crate) help: &'static str,
-    pub(crate) samples: Vec<Sample>,
+    pub help: &'static str,
+    /// The numbers.
+    pub samples: Vec<Sample>,
 }
 
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It only grows.
     Counter,
+    /// It is what it is now.
     Gauge,
+    /// It counts what was at most so and so much.
     Histogram,
 }
 
+/// Names and values.
+pub type Labels = Vec<(&'static str, String)>;
+
 /// One number.
-pub(crate) struct Sample {
+pub struct Sample {
     /// What follows the family's name: `_sum`, say.
-    pub(crate) suffix: &'static str,
-    pub(crate) labels: Vec<(&'static str, String)>,
-    pub(crate) value: Value,
+    pub suffix: &'static str,
+    /// What it is the number of.
+    pub labels: Labels,
+    /// The number.
+    pub value: Value,
 }
 
+/// A number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// Written in full: a counter of bytes has more digits than a float.
     Whole(u64),
+    /// Written as short as it can be.
     Fraction(f64),
 }
 
 impl Sample {
-    pub(crate) fn new(labels: Vec<(&'static str, String)>, value: u64) -> Self {
+    /// A number under the family's own name.
+    #[must_use]
+    pub fn new(labels: Labels, value: u64) -> Self {
         Self { suffix: "", labels, value: Value::Whole(value) }
     }
 }
 
 /// The families as one text; those without samples are left out.
-pub(crate) fn render(families: &[Family]) -> String {
+#[must_use]
+pub fn render(families: &[Family]) -> String {
     let mut text = String::new();
     for Family { name, kind, help, samples } in families {
         if samples.is_empty() {
