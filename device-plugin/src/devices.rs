@@ -1,6 +1,8 @@
 //! The socket on which Linkspan's other programs ask for devices: the CNI plugin which ones a pod holds, the
 //! command line for all of them.
 
+mod told;
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -10,20 +12,19 @@ use std::time::Duration;
 use linkspan_daemon::conversation::{self, Answers};
 use linkspan_daemon::socket::{ServeError, SocketFile};
 use linkspan_proto::devices::question::About;
-use linkspan_proto::devices::{
-    Device, HeldDevicesReply, HeldDevicesRequest, Holder, InventoryReply, Pool, Question,
-};
+use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest, InventoryReply, Question};
 use linkspan_proto::framing::{self, FrameError};
 use tokio::sync::watch;
 
-use crate::holders::{Held, Holders, PodResources};
+use crate::holders::{Held, PodResources};
 use crate::live::Served;
-use crate::pools::{Health, Member};
+use crate::pools::Excluded;
 
 /// What is told, and to whom.
 #[derive(Clone)]
 pub(crate) struct Devices {
     pub(crate) pools: watch::Receiver<Vec<Served>>,
+    pub(crate) excluded: watch::Receiver<Vec<Excluded>>,
     pub(crate) pod_resources: Arc<PodResources>,
 }
 
@@ -86,34 +87,9 @@ impl Devices {
             Err(error) => (Arc::default(), in_full(error)),
         };
         let pools = self.pools.borrow();
-        let pools = pools.iter().map(|pool| {
-            let offer = Arc::clone(&pool.offered.borrow());
-            let name = offer.pool.name.to_string();
-            let devices = offer.members.iter().map(|m| device(&name, m, &holders)).collect();
-            Pool { name, devices }
-        });
-        InventoryReply { pools: pools.collect(), holders_unknown }
-    }
-}
-
-fn device(pool: &str, member: &Member, holders: &Holders) -> Device {
-    let Member { device, health, .. } = member;
-    let id = device.id.to_string();
-    let holder = holders.holder(pool, &id).map(|holder| Holder {
-        pod_namespace: holder.namespace.clone(),
-        pod_name: holder.pod.clone(),
-        container: holder.container.clone(),
-    });
-    Device {
-        id,
-        pf: device.pf().address.to_string(),
-        pf_name: device.pf().name.as_ref().map(ToString::to_string).unwrap_or_default(),
-        driver: device.driver.clone().unwrap_or_default(),
-        unhealthy: match health {
-            Health::Healthy => String::new(),
-            Health::Unhealthy(reason) => reason.to_string(),
-        },
-        holder,
+        let pools = pools.iter().map(|pool| told::pool(&pool.offered.borrow(), &holders)).collect();
+        let excluded = self.excluded.borrow().iter().map(told::excluded).collect();
+        InventoryReply { pools, holders_unknown, excluded }
     }
 }
 

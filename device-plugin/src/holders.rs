@@ -73,6 +73,12 @@ impl Holders {
         self.resources.get(resource)?.get(id)
     }
 
+    /// What is held of a resource, in the order of the IDs.
+    pub(crate) fn of_resource(&self, resource: &str) -> impl Iterator<Item = (&str, &Holder)> {
+        let devices = self.resources.get(resource).into_iter().flatten();
+        devices.map(|(id, holder)| (id.as_str(), holder))
+    }
+
     /// All that is held: resources and IDs, those of other plugins' devices too.
     pub(crate) fn devices(&self) -> impl Iterator<Item = (&str, &str)> {
         let resources = self.resources.iter();
@@ -94,8 +100,8 @@ impl Holders {
         if !self.resources.values().any(holds_any) {
             return Held::Nothing;
         }
-        let devices = self.resources.get(resource).into_iter().flatten();
-        Held::Devices(devices.filter(|(_, h)| is_pod(h)).map(|(id, _)| id.clone()).collect())
+        let devices = self.of_resource(resource).filter(|(_, holder)| is_pod(holder));
+        Held::Devices(devices.map(|(id, _)| id.to_owned()).collect())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::files::Files;
 use crate::holders::{Holders, HoldersError, PodResources};
 use crate::kept::Known;
 use crate::offers::{Offered, Offers};
-use crate::pools::Pool;
+use crate::pools::{Excluded, Pool};
 use crate::prepare::Host;
 use crate::provision::Order;
 use crate::register::{Registrar, Way};
@@ -253,6 +253,11 @@ impl Live {
     /// The pools that are served, now and later.
     pub(crate) fn served(&self) -> watch::Receiver<Vec<Served>> {
         self.served.subscribe()
+    }
+
+    /// The devices that are not offered though a pool selects them, now and later.
+    pub(crate) fn excluded(&self) -> watch::Receiver<Vec<Excluded>> {
+        self.offers.excluded()
     }
 
     /// Ends all pools, each of which removes its socket.

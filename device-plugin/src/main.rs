@@ -123,6 +123,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));
     // Before any VF is offered: none must be given to a pod while it is made anew.
     let provisioner = Provisioner::new(&host, Arc::clone(&pod_resources));
+    let outcomes = provisioner.outcomes();
     let orders = tokio::select! {
         orders = provisioner.start(&pools) => orders,
         _ = terminate.recv() => return Ok(()),
@@ -134,7 +135,8 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
 
     // What others ask for may fail to be served: the kubelet is served all the same.
     let mut tellers = JoinSet::new();
-    let devices = Devices { pools: live.served(), pod_resources: Arc::clone(&pod_resources) };
+    let (pools, excluded) = (live.served(), live.excluded());
+    let devices = Devices { pools, excluded, pod_resources: Arc::clone(&pod_resources) };
     let socket = options.devices_socket.clone();
     tellers.spawn(async move {
         let error = devices.serve(socket).await;
@@ -142,8 +144,8 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     });
     if let Some(address) = options.metrics_address.clone() {
         let with_traffic = options.vf_traffic;
-        let (pools, counts) = (live.served(), live.counts());
-        let metrics = Metrics { pools, counts, pod_resources, with_traffic };
+        let (pools, excluded, counts) = (live.served(), live.excluded(), live.counts());
+        let metrics = Metrics { pools, excluded, outcomes, counts, pod_resources, with_traffic };
         tellers.spawn(async move {
             let error = http::serve(address, metrics).await;
             tracing::error!("nobody can ask for metrics: {:#}", anyhow::Error::new(error));

@@ -49,7 +49,7 @@ pub(crate) struct Offers {
     /// What was seen last.
     inventory: Inventory,
     /// Which of it is not offered though a pool selects it.
-    excluded: Vec<Excluded>,
+    excluded: watch::Sender<Vec<Excluded>>,
     /// The devices that are not where the selectors alone would have them.
     kept: Kept,
     /// Whether some of them were not kept before the last look.
@@ -73,7 +73,7 @@ impl Offers {
             current: Vec::new(),
             ended: Vec::new(),
             inventory: Inventory::default(),
-            excluded: Vec::new(),
+            excluded: watch::Sender::default(),
             kept: Kept::new(),
             has_new: false,
             due: None,
@@ -128,10 +128,10 @@ impl Offers {
         }
         let inventory = &self.inventory;
         let Division { members: mut found, excluded } = pools::divide(&self.pools, inventory);
-        for new in excluded.iter().filter(|excluded| !self.excluded.contains(excluded)) {
+        let told = self.excluded.send_replace(excluded);
+        for new in self.excluded.borrow().iter().filter(|excluded| !told.contains(excluded)) {
             tracing::info!("{new}");
         }
-        self.excluded = excluded;
         let before = self.current.iter().map(|current| Arc::clone(&current.offer.borrow()));
         let before: Vec<_> = before.chain(self.ended.iter().cloned()).collect();
         let kept = kept::keep(&self.pools, &before, &self.kept, inventory, &mut found, known);
@@ -170,6 +170,11 @@ impl Offers {
         inventory.remember(&self.inventory);
         self.inventory = inventory;
         Ok(())
+    }
+
+    /// The devices that are not offered though a pool selects them, now and later.
+    pub(crate) fn excluded(&self) -> watch::Receiver<Vec<Excluded>> {
+        self.excluded.subscribe()
     }
 
     /// The links that pools have shares of.

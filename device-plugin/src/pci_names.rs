@@ -18,13 +18,33 @@ const DEVICES: Table = Table {
 };
 
 /// A vendor's name: "Intel Corporation".
-pub(crate) fn vendor(vendor: u16) -> Option<&'static str> {
+fn vendor(vendor: u16) -> Option<&'static str> {
     VENDORS.name(vendor.into())
 }
 
 /// The name of a vendor's device: "82576 Virtual Function".
-pub(crate) fn device(vendor: u16, device: u16) -> Option<&'static str> {
+fn device(vendor: u16, device: u16) -> Option<&'static str> {
     DEVICES.name(u32::from(vendor) << 16 | u32::from(device))
+}
+
+/// A device as people and programs know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Both numbers: `8086:10ca`.
+    pub(crate) id: String,
+    /// Empty where it is not known.
+    pub(crate) vendor: &'static str,
+    pub(crate) model: &'static str,
+}
+
+impl Names {
+    pub(crate) fn of((vendor, number): (u16, u16)) -> Self {
+        Self {
+            id: format!("{vendor:04x}:{number:04x}"),
+            vendor: self::vendor(vendor).unwrap_or_default(),
+            model: device(vendor, number).unwrap_or_default(),
+        }
+    }
 }
 
 impl Table {

@@ -108,7 +108,8 @@ pub(crate) fn divide(pools: &[Pool], inventory: &Inventory) -> Division {
         for (pool, members) in pools.iter().zip(&mut division.members) {
             let Some(needs) = pool.selects(device) else { continue };
             if let Some(reason) = host.excludes(device, pool) {
-                excluded = Some(Excluded { device: device.id.clone(), reason });
+                let (id, model) = (device.id.clone(), (device.vendor, device.number));
+                excluded = Some(Excluded { device: id, model, reason });
                 continue;
             }
             let health = Health::of(device, pool, &inventory.interfaces);

@@ -6,6 +6,7 @@
 
 mod given;
 mod look;
+mod outcomes;
 mod plan;
 mod steps;
 mod wish;
@@ -21,6 +22,7 @@ use crate::inventory::Interfaces;
 use crate::pools::Pool;
 use crate::prepare::Host;
 pub(crate) use given::Given;
+pub(crate) use outcomes::Outcomes;
 use plan::{Held, PfNow, Refusal};
 use steps::Outcome;
 use wish::Wish;
@@ -47,6 +49,7 @@ pub(crate) struct Provisioner {
     left: Vec<Refusal>,
     /// What is refused and was logged.
     told: Vec<Refusal>,
+    outcomes: watch::Sender<Outcomes>,
 }
 
 /// A step may show that there is more to do: VFs are made first, and then looked at.
@@ -56,7 +59,13 @@ impl Provisioner {
     pub(crate) fn new(host: &Host, pod_resources: Arc<PodResources>) -> Self {
         let (sysfs, given) = (host.sysfs.clone(), Arc::clone(&host.given));
         let (settled, tried, left, told) = Default::default();
-        Self { sysfs, pod_resources, given, asked: 0, settled, tried, left, told }
+        let outcomes = watch::Sender::default();
+        Self { sysfs, pod_resources, given, asked: 0, settled, tried, left, told, outcomes }
+    }
+
+    /// What has come of it, now and later.
+    pub(crate) fn outcomes(&self) -> watch::Receiver<Outcomes> {
+        self.outcomes.subscribe()
     }
 
     /// Does what there is to do for the first pools, and follows later orders beside all that goes on.
@@ -138,12 +147,13 @@ impl Provisioner {
         let sysfs = self.sysfs.clone();
         let outcome =
             tokio::task::spawn_blocking(move || steps::carry_out(pfs, &sysfs)).await.ok()?;
-        for step in &outcome.done {
+        for (_, step) in &outcome.done {
             tracing::info!("set up: {step}");
         }
-        for (what, error) in &outcome.failed {
+        for (_, what, error) in &outcome.failed {
             tracing::error!("not set up: {what}: {}", in_full(error));
         }
+        self.outcomes.send_modify(|all| all.count(&outcome));
         Some(outcome)
     }
 
@@ -152,6 +162,7 @@ impl Provisioner {
         for refusal in refused.iter().filter(|refusal| !self.told.contains(refusal)) {
             tracing::warn!("not set up: {refusal}");
         }
+        self.outcomes.send_if_modified(|all| all.refuse(&refused));
         self.told = refused;
     }
 }

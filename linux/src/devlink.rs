@@ -30,7 +30,8 @@ pub struct RunningVersion {
 }
 
 impl DevlinkSocket {
-    /// Opens a socket in the calling thread's network namespace; each device is known in one only. The error is [`NetlinkError::is_missing`] where this kernel has no devlink.
+    /// Opens a socket in the calling thread's network namespace; each device is known in one only. The error is
+    /// [`NetlinkError::is_missing`] where this kernel has no devlink.
     pub fn open() -> Result<Self, NetlinkError> {
         GenericSocket::open(FAMILY, VERSION).map(Self)
     }

@@ -29,18 +29,28 @@ pub enum SharesKind {
     Macvlan,
 }
 
+impl SharesKind {
+    const ALL: [Self; 2] = [Self::Macvtap, Self::Macvlan];
+
+    /// The kind as the configuration writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Macvtap => "macvtap",
+            Self::Macvlan => "macvlan",
+        }
+    }
+}
+
 /// The peer's default.
 const DEFAULT_CAPACITY: u16 = 100;
 
 impl Shares {
     pub(super) fn parse(resource: &Fields<'_>) -> Result<Option<Self>, Invalid> {
         const KIND: &str = "\"macvtap\" or \"macvlan\"";
-        let kind = match resource.text("kind", KIND)? {
-            None => return Ok(None),
-            Some("macvtap") => SharesKind::Macvtap,
-            Some("macvlan") => SharesKind::Macvlan,
-            Some(_) => return Err(resource.invalid("kind", KIND)),
-        };
+        let Some(text) = resource.text("kind", KIND)? else { return Ok(None) };
+        let kind = SharesKind::ALL.into_iter().find(|kind| kind.name() == text);
+        let kind = kind.ok_or_else(|| resource.invalid("kind", KIND))?;
         Self::of(kind, resource, resource.get("capacity").is_some()).map(Some)
     }
 

@@ -11,6 +11,8 @@ use crate::inventory::{Device, DeviceId, HostUse, Interfaces, Place};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excluded {
     pub(crate) device: DeviceId,
+    /// The device's vendor, and that one's number for it.
+    pub(crate) model: (u16, u16),
     pub(crate) reason: Exclusion,
 }
 
@@ -66,6 +68,22 @@ impl Host<'_> {
             // VFs are there to be given away; of another NIC it has to be known.
             None => matches!(device.place, Place::Whole { .. })
                 .then(|| Exclusion::Elsewhere(name.clone())),
+        }
+    }
+}
+
+impl Exclusion {
+    /// The reason in one word that stays the same, for metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Divided(_) => "divided",
+            Self::Undivided => "undivided",
+            Self::InUse(_, HostUse::DefaultRoute) => "default_route",
+            Self::InUse(_, HostUse::MemberOf(_)) => "member",
+            Self::InUse(_, HostUse::Carries(_)) => "carries",
+            Self::InUse(_, HostUse::Address(_)) => "address",
+            Self::Shared(..) => "shared",
+            Self::Elsewhere(_) => "elsewhere",
         }
     }
 }

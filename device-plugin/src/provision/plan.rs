@@ -88,7 +88,7 @@ pub(crate) enum Refusal {
     #[error("{pf} keeps {what}: its VF {vf} {in_use}")]
     PfInUse { pf: PciAddress, what: String, vf: PciAddress, in_use: InUse },
     #[error("{vf} keeps its driver {driver}: it {in_use}")]
-    VfInUse { vf: PciAddress, driver: String, in_use: InUse },
+    VfInUse { pf: PciAddress, vf: PciAddress, driver: String, in_use: InUse },
 }
 
 /// Why a VF must not be touched.
@@ -245,7 +245,8 @@ impl Plan<'_> {
         match (to_vfio, in_use) {
             (Some(_), Some(in_use)) => {
                 let driver = vf.driver.clone().unwrap_or_default();
-                self.refusals.push(Refusal::VfInUse { vf: vf.address, driver, in_use });
+                let (pf, vf) = (self.now.address, vf.address);
+                self.refusals.push(Refusal::VfInUse { pf, vf, driver, in_use });
                 return;
             }
             // What the CNI plugin has set for a pod is the pod's.

@@ -2,6 +2,7 @@
 
 use linkspan_linux::pci::{SetUpError, Sysfs};
 use linkspan_linux::{LinkChange, NetlinkError, RouteSocket, SetVfError};
+use linkspan_types::PciAddress;
 
 use super::plan::{self, PfNow, Refusal, Step};
 use super::wish::Wish;
@@ -20,9 +21,10 @@ pub(super) enum StepError {
 /// What has become of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) done: Vec<Step>,
-    /// What was to be done, and why it could not be.
-    pub(super) failed: Vec<(String, StepError)>,
+    /// Of this PF.
+    pub(super) done: Vec<(PciAddress, Step)>,
+    /// Of this PF, what was to be done, and why it could not be.
+    pub(super) failed: Vec<(PciAddress, String, StepError)>,
     pub(super) refused: Vec<Refusal>,
 }
 
@@ -34,15 +36,16 @@ pub(super) fn carry_out(pfs: Vec<(Wish, PfNow)>, sysfs: &Sysfs) -> Outcome {
             && let Err(error) =
                 RouteSocket::open().and_then(|mut host| now.read_settings(&mut host))
         {
-            outcome.failed.push((format!("{}: read its VFs' settings", now.address), error.into()));
+            let what = format!("{}: read its VFs' settings", now.address);
+            outcome.failed.push((now.address, what, error.into()));
         }
         let (steps, refused) = plan::plan(&wish, &now);
         outcome.refused.extend(refused);
         for step in steps {
             match step.carry_out(sysfs) {
-                Ok(()) => outcome.done.push(step),
+                Ok(()) => outcome.done.push((now.address, step)),
                 // The others don't build on it: a VF's driver is no matter of another VF.
-                Err(error) => outcome.failed.push((step.to_string(), error)),
+                Err(error) => outcome.failed.push((now.address, step.to_string(), error)),
             }
         }
     }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use linkspan_proto::devices::question::About;
 use linkspan_proto::devices::{
-    Device, HeldDevicesReply, HeldDevicesRequest, Holder, InventoryReply, InventoryRequest,
-    Question,
+    Device, ExcludedDevice, HeldDevicesReply, HeldDevicesRequest, HeldShare, Holder,
+    InventoryReply, InventoryRequest, Model, Question, Shares,
 };
 use linkspan_proto::framing;
 use linkspan_tests::daemon::Signal;
@@ -68,8 +68,7 @@ fn all_devices_are_told_with_their_holders() {
     node.wait_for_devices(FAST, 4);
     node.tree.bind(pfs()[0].vf(1), None);
     node.kubelet.run_pod("ns", "p", FAST, &["0000:01:10.0"]).unwrap();
-    let question = Question { about: Some(About::Inventory(InventoryRequest {})) };
-    let told: InventoryReply = framing::ask(&mut connect(&node), &question).unwrap();
+    let told = inventory(&node);
     assert_eq!((told.pools.len(), told.holders_unknown.as_str()), (1, ""));
     assert_eq!((told.pools[0].name.as_str(), told.pools[0].devices.len()), (FAST, 4));
     let first = Device {
@@ -78,14 +77,77 @@ fn all_devices_are_told_with_their_holders() {
         pf_name: "ens1".to_owned(),
         driver: "igbvf".to_owned(),
         unhealthy: String::new(),
-        holder: Some(Holder {
-            pod_namespace: "ns".to_owned(),
-            pod_name: "p".to_owned(),
-            container: "app".to_owned(),
-        }),
+        holder: Some(holder("p")),
+        model: Some(model("8086:10ca", "82576 Virtual Function")),
     };
     assert_eq!(told.pools[0].devices[0], first);
     assert_eq!(told.pools[0].devices[1].holder, None);
+    assert_eq!((told.pools[0].shares.as_ref(), told.excluded.len()), (None, 1));
+}
+
+#[test]
+fn what_is_not_offered_is_told_with_its_reason_for_as_long_as_it_is() {
+    let node = Node::start(json!([{"resourceName": "fast", "selectors": {"pfNames": ["ens2"]}}]));
+    node.wait_for_devices(FAST, 4);
+    let excluded = |reason: &str| ExcludedDevice {
+        id: "0000:81:00.0".to_owned(),
+        model: Some(model("8086:10c9", "82576 Gigabit Network Connection")),
+        reason: reason.to_owned(),
+    };
+    assert_eq!(inventory(&node).excluded, [excluded("it has 4 VFs or sub-functions")]);
+    node.tree.set_num_vfs(&pfs()[1], 0);
+    node.plugin.signal(Signal::HUP);
+    node.wait_for_devices(FAST, 0);
+    let undivided = "it has no VFs, for which the selectors may be meant; write its address into \
+                     `pciAddresses`, or its number into `devices`, if it is to be offered itself";
+    assert_eq!(inventory(&node).excluded, [excluded(undivided)]);
+    node.configure(json!([
+        {"resourceName": "fast", "selectors": {"pciAddresses": ["0000:81:00.0"]}, "allowInUse": ["ens2"]}
+    ]));
+    node.wait_for_devices(FAST, 1);
+    assert_eq!(inventory(&node).excluded, []);
+}
+
+#[test]
+fn shares_are_told_with_their_number_and_who_holds_them() {
+    let node = Node::start(json!([
+        {"resourceName": "fast", "kind": "macvlan", "lowerDevice": "lo", "capacity": 3},
+        {"resourceName": "none", "kind": "macvtap", "lowerDevice": "nolink0"}
+    ]));
+    node.wait_for_devices(FAST, 3);
+    node.kubelet.run_pod("ns", "p", FAST, &["fastMvp1"]).unwrap();
+    let told: Vec<_> = inventory(&node).pools.into_iter().map(|pool| pool.shares).collect();
+    let held = Shares {
+        kind: "macvlan".to_owned(),
+        lower_device: "lo".to_owned(),
+        capacity: 3,
+        unhealthy: String::new(),
+        held: vec![HeldShare { id: "fastMvp1".to_owned(), holder: Some(holder("p")) }],
+    };
+    let missing = Shares {
+        kind: "macvtap".to_owned(),
+        lower_device: "nolink0".to_owned(),
+        capacity: 100,
+        unhealthy: "there is no link nolink0".to_owned(),
+        held: Vec::new(),
+    };
+    assert_eq!(told, [Some(held), Some(missing)]);
+}
+
+/// What the plugin tells of everything.
+fn inventory(node: &Node) -> InventoryReply {
+    let question = Question { about: Some(About::Inventory(InventoryRequest {})) };
+    framing::ask(&mut connect(node), &question).unwrap()
+}
+
+fn holder(pod: &str) -> Holder {
+    let (namespace, pod, container) = ("ns".to_owned(), pod.to_owned(), "app".to_owned());
+    Holder { pod_namespace: namespace, pod_name: pod, container }
+}
+
+fn model(id: &str, name: &str) -> Model {
+    let vendor = "Intel Corporation".to_owned();
+    Model { id: id.to_owned(), vendor, name: name.to_owned() }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linkspan_tests::scrape;
 use linkspan_tests::wait::until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{BOUND, Node, fast};
 
@@ -83,6 +83,54 @@ fn devices_holders_and_events_are_told() {
     let looks =
         told.lines().find_map(|l| l.strip_prefix("linkspan_rescan_duration_seconds_count "));
     assert!(looks.unwrap().parse::<u32>().unwrap() >= 1, "{told}");
+}
+
+#[test]
+fn what_is_not_offered_and_shares_are_told() {
+    let node = Node::start(json!([
+        {"resourceName": "fast", "selectors": {"rootDevices": ["0000:01:00.0"]}},
+        {"resourceName": "share", "kind": "macvlan", "lowerDevice": "lo", "capacity": 3},
+        {"resourceName": "none", "kind": "macvlan", "lowerDevice": "nolink0", "capacity": 2}
+    ]));
+    node.wait_for_devices(FAST, 4);
+    node.wait_for_devices("linkspan.dev/share", 3);
+    node.kubelet.run_pod("ns", "p", "linkspan.dev/share", &["shareMvp2"]).unwrap();
+    assert_told(
+        &metrics(&node),
+        &[
+            r#"linkspan_device_excluded{device="0000:01:00.0",reason="divided",id="8086:10c9",vendor="Intel Corporation",model="82576 Gigabit Network Connection"} 1"#,
+            r#"linkspan_shares{pool="linkspan.dev/share",link="lo",health="healthy"} 3"#,
+            r#"linkspan_shares{pool="linkspan.dev/share",link="lo",health="unhealthy"} 0"#,
+            r#"linkspan_shares{pool="linkspan.dev/none",link="nolink0",health="unhealthy"} 2"#,
+            r#"linkspan_device_held{pool="linkspan.dev/share",device="shareMvp2",namespace="ns",pod="p",container="app"} 1"#,
+            r#"linkspan_pool_held{pool="linkspan.dev/share"} 1"#,
+            r#"linkspan_pool_held{pool="linkspan.dev/fast"} 0"#,
+        ],
+    );
+    // A kubelet that doesn't tell is not one of whose devices nobody holds any.
+    fs::remove_file(node.kubelet.directory().join("pod-resources/kubelet.sock")).unwrap();
+    assert!(!metrics(&node).contains("_held"));
+}
+
+#[test]
+fn what_came_of_setting_up_pfs_is_told() {
+    let pool = |name: &str, selectors: Value, count: u32| json!({"resourceName": name, "selectors": selectors, "provision": {"numVfs": count}});
+    let many = |count| pool("many", json!({"rootDevices": ["0000:81:00.0"]}), count);
+    let fast = pool("fast", json!({"rootDevices": ["0000:01:00.0"]}), 5);
+    let missing = pool("missing", json!({"pfNames": ["ens9"]}), 2);
+    let node = Node::start(json!([fast, many(2000), missing]));
+    node.wait_for_devices(FAST, 4);
+    let refused = |pf: &str, reason: &str| {
+        format!(r#"linkspan_provisioning_refused{{pf="{pf}",reason="{reason}"}} 1"#)
+    };
+    let (too_many, no_pf) = (refused("0000:81:00.0", "too_many"), refused("ens9", "no_pf"));
+    let done = r#"linkspan_provisioning_steps_total{pf="0000:01:00.0",outcome="done"} 1"#;
+    assert_told(&metrics(&node), &[done, &too_many, &no_pf]);
+    node.configure(json!([fast, many(4)]));
+    until("nothing is refused", BOUND, || {
+        (!metrics(&node).contains("linkspan_provisioning_refused")).then_some(())
+    });
+    assert_told(&metrics(&node), &[done]);
 }
 
 #[test]
