@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use linkspan_types::{LinkType, PartitionKey, PciAddress, SubFunction, VdpaType};
+use linkspan_types::{LinkType, PartitionKey, PciAddress, SubFunction};
 
 use super::{Sysfs, SysfsError, attribute};
 
@@ -76,16 +76,6 @@ impl Sysfs {
     /// The name of the driver that a sub-function is bound to, if it is bound.
     pub fn sub_function_driver(&self, name: &SubFunction) -> Result<Option<String>, SysfsError> {
         attribute::linked_name(&self.sub_function(name).join("driver"))
-    }
-
-    /// How a vDPA device is used; nothing where it has no driver, or one that is not known here.
-    pub fn vdpa_type(&self, name: &str) -> Result<Option<VdpaType>, SysfsError> {
-        let driver = self.root.join("bus/vdpa/devices").join(name).join("driver");
-        Ok(match attribute::linked_name(&driver)?.as_deref() {
-            Some("vhost_vdpa") => Some(VdpaType::Vhost),
-            Some("virtio_vdpa") => Some(VdpaType::Virtio),
-            _ => None,
-        })
     }
 
     /// What an interface's link carries; nothing for a type that no NIC has.

@@ -147,21 +147,21 @@ fn rdma_and_vdpa_devices_are_found_with_their_nodes() {
     assert_eq!(sysfs.rdma_of_sub_function(&name).unwrap(), expected);
 
     let vdpa = pf.path.join("vdpa12");
-    for other in ["vdpa", "vdpa12/power", "vdpa12/vhost-vdpa-"] {
+    for other in ["vdpa", "vdpa12/power", "vdpa12/vhost-vdpa-", "vdpa12/virtio5"] {
         fs::create_dir_all(pf.path.join(other)).unwrap();
     }
     let end = |vdpa_type, name: &str| Some(VdpaEnd { vdpa_type, name: name.to_owned() });
-    let table = [
-        (None, None),
-        (Some("virtio5"), end(VdpaType::Virtio, "virtio5")),
-        (Some("vhost-vdpa-0"), end(VdpaType::Vhost, "vhost-vdpa-0")),
-    ];
-    for (directory, end) in table {
-        if let Some(directory) = directory {
-            fs::create_dir(vdpa.join(directory)).unwrap();
-        }
-        assert_eq!(pf.vdpa().unwrap(), Some(Vdpa { name: "vdpa12".to_owned(), end }));
-    }
+    let found = |end| Some(Vdpa { name: "vdpa12".to_owned(), end });
+    // What it is depends on its driver alone, which is there before its node is.
+    assert_eq!(pf.vdpa().unwrap(), found(None));
+    let driver = vdpa.join("driver");
+    symlink("../drivers/virtio_vdpa", &driver).unwrap();
+    assert_eq!(pf.vdpa().unwrap(), found(end(VdpaType::Virtio, "virtio5")));
+    fs::remove_file(&driver).unwrap();
+    symlink("../drivers/vhost_vdpa", &driver).unwrap();
+    assert_eq!(pf.vdpa().unwrap(), found(None));
+    fs::create_dir(vdpa.join("vhost-vdpa-0")).unwrap();
+    assert_eq!(pf.vdpa().unwrap(), found(end(VdpaType::Vhost, "vhost-vdpa-0")));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub struct Rdma {
 pub struct Vdpa {
     /// Its name on the vDPA bus: `vdpa0`.
     pub name: String,
-    /// Nothing while it is bound to no driver, or to one that we don't know.
+    /// Nothing while it is bound to no driver, or to one that we don't know, or the driver is just beginning.
     pub end: Option<VdpaEnd>,
 }
 
@@ -80,23 +80,38 @@ impl PciDevice {
         let Some(name) = names.into_iter().find(|name| is_numbered(name, "vdpa")) else {
             return Ok(None);
         };
-        let end = sorted(&self.join(&name))?.into_iter().find_map(|name| {
-            let vdpa_type = match () {
-                () if is_numbered(&name, "vhost-vdpa-") => VdpaType::Vhost,
-                () if is_numbered(&name, "virtio") => VdpaType::Virtio,
-                () => return None,
-            };
-            Some(VdpaEnd { vdpa_type, name })
-        });
+        let device = self.join(&name);
+        let Some(vdpa_type) = vdpa_type(&device)? else {
+            return Ok(Some(Vdpa { name, end: None }));
+        };
+        let prefix = match vdpa_type {
+            VdpaType::Vhost => "vhost-vdpa-",
+            VdpaType::Virtio => "virtio",
+        };
+        let end = sorted(&device)?.into_iter().find(|name| is_numbered(name, prefix));
+        let end = end.map(|name| VdpaEnd { vdpa_type, name });
         Ok(Some(Vdpa { name, end }))
     }
 }
 
 impl Sysfs {
+    /// How a vDPA device is used; nothing where it has no driver, or one that is not known here.
+    pub fn vdpa_type(&self, name: &str) -> Result<Option<VdpaType>, SysfsError> {
+        vdpa_type(&self.root.join("bus/vdpa/devices").join(name))
+    }
+
     /// A sub-function's RDMA devices, as far as this network namespace sees them.
     pub fn rdma_of_sub_function(&self, name: &SubFunction) -> Result<Rdma, SysfsError> {
         rdma_in(&self.root.join("bus/auxiliary/devices").join(name.to_string()))
     }
+}
+
+fn vdpa_type(device: &Path) -> Result<Option<VdpaType>, SysfsError> {
+    Ok(match attribute::linked_name(&device.join("driver"))?.as_deref() {
+        Some("vhost_vdpa") => Some(VdpaType::Vhost),
+        Some("virtio_vdpa") => Some(VdpaType::Virtio),
+        _ => None,
+    })
 }
 
 /// Devices of all buses have the same directories for them.
