@@ -42,16 +42,15 @@ impl RouteSocket {
         self.add(index, address, AddressFlags::Nodad)
     }
 
+    /// Takes an address from a link, and with it the route to its network.
+    pub fn remove_address(&mut self, index: u32, address: IpNet) -> Result<(), NetlinkError> {
+        self.change(RouteNetlinkMessage::DelAddress(message(index, address)), 0, || {
+            format!("take the address {address} from link {index}")
+        })
+    }
+
     fn add(&mut self, index: u32, address: IpNet, v6: AddressFlags) -> Result<(), NetlinkError> {
-        let mut message = match address {
-            IpNet::V4(net) => AddressMessageBuilder::<Ipv4Addr>::new()
-                .address(net.addr(), net.prefix_len())
-                .build(),
-            IpNet::V6(net) => AddressMessageBuilder::<Ipv6Addr>::new()
-                .address(net.addr(), net.prefix_len())
-                .build(),
-        };
-        message.header.index = index;
+        let mut message = message(index, address);
         if matches!(address, IpNet::V6(_)) {
             message.attributes.push(AddressAttribute::Flags(v6));
         }
@@ -87,6 +86,19 @@ impl RouteSocket {
         }
         Ok(all)
     }
+}
+
+fn message(index: u32, address: IpNet) -> AddressMessage {
+    let mut message = match address {
+        IpNet::V4(net) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().address(net.addr(), net.prefix_len()).build()
+        }
+        IpNet::V6(net) => {
+            AddressMessageBuilder::<Ipv6Addr>::new().address(net.addr(), net.prefix_len()).build()
+        }
+    };
+    message.header.index = index;
+    message
 }
 
 fn address_of(message: &AddressMessage) -> Option<Address> {

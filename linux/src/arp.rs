@@ -2,20 +2,18 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use linkspan_types::MacAddr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
-};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::packet::{Closer, PacketSocket};
+use crate::readable::readable;
 
 const ETH_P_ARP: u16 = 0x0806;
-/// With the two bytes that only longer addresses fill.
-const BROADCAST: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0];
 /// Ethernet, IPv4, and the lengths of their addresses.
 const PREAMBLE: [u8; 6] = [0, 1, 8, 0, 6, 4];
 const LENGTH: usize = 28;
@@ -34,13 +32,13 @@ pub fn probe(
     address: Ipv4Addr,
     bound: Duration,
 ) -> io::Result<Option<MacAddr>> {
-    let socket = PacketSocket::open(index)?;
+    let socket = PacketSocket::open(index, ETH_P_ARP, None)?;
     socket.listen()?;
     let start = Instant::now();
     for round in 1..=PROBES {
-        socket.send(&request(mac, Ipv4Addr::UNSPECIFIED, address))?;
+        socket.send(&request(mac, Ipv4Addr::UNSPECIFIED, address), MacAddr::BROADCAST)?;
         let deadline = start + bound * round / PROBES;
-        while let Some(packet) = socket.receive(deadline)? {
+        while let Some(packet) = receive_by(&socket, deadline)? {
             if let Some(other) = claimant(&packet, mac, address) {
                 return Ok(Some(other));
             }
@@ -51,8 +49,10 @@ pub fn probe(
 
 /// Sends one ARP announcement (RFC 5227, section 2.3) for each address.
 pub(crate) fn announce(index: u32, mac: MacAddr, addresses: &[Ipv4Addr]) -> io::Result<()> {
-    let socket = PacketSocket::open(index)?;
-    addresses.iter().try_for_each(|address| socket.send(&request(mac, *address, *address)))
+    let socket = PacketSocket::open(index, ETH_P_ARP, None)?;
+    let send =
+        |address: &Ipv4Addr| socket.send(&request(mac, *address, *address), MacAddr::BROADCAST);
+    addresses.iter().try_for_each(send)
 }
 
 /// A broadcast request (RFC 826). For the sender's own address it is an announcement: every host that has the
@@ -79,85 +79,60 @@ fn claimant(packet: &[u8], own: MacAddr, address: Ipv4Addr) -> Option<MacAddr> {
     (packet[..6] == PREAMBLE && mac != own && is_claim).then_some(mac)
 }
 
-/// A packet socket for the ARP of one link.
-struct PacketSocket {
-    socket: OwnedFd,
-    index: i32,
+/// An ARP probe in progress, for who has other things to do meanwhile. It ends with the value.
+pub struct ArpProbe {
+    socket: AsyncFd<PacketSocket>,
+    mac: MacAddr,
+    address: Ipv4Addr,
 }
 
-impl PacketSocket {
-    fn open(index: u32) -> io::Result<Self> {
-        // Protocol 0: nothing is received yet, least of all from other links.
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None)?;
-        Ok(Self { socket, index: i32::try_from(index).map_err(io::Error::other)? })
+impl ArpProbe {
+    /// Listens to a link, which has to be up and in the calling thread's namespace, for somebody who claims an
+    /// address. To be called in a tokio runtime.
+    pub fn open(index: u32, mac: MacAddr, address: Ipv4Addr, closer: &Closer) -> io::Result<Self> {
+        let socket = PacketSocket::open(index, ETH_P_ARP, Some(closer.clone()))?;
+        socket.listen()?;
+        Ok(Self { socket: readable(socket)?, mac, address })
     }
 
-    fn listen(&self) -> io::Result<()> {
-        Ok(bind(&self.socket, &self.everyone())?)
+    /// Asks everybody once.
+    pub fn ask(&self) -> io::Result<()> {
+        let request = request(self.mac, Ipv4Addr::UNSPECIFIED, self.address);
+        self.socket.get_ref().send(&request, MacAddr::BROADCAST)
     }
 
-    fn send(&self, packet: &[u8]) -> io::Result<()> {
-        sendto(&self.socket, packet, SendFlags::empty(), &self.everyone())?;
-        Ok(())
-    }
-
-    /// The next packet, unless the deadline comes first.
-    fn receive(&self, deadline: Instant) -> io::Result<Option<[u8; LENGTH]>> {
+    /// Waits for the next one who claims the address.
+    pub async fn claimed(&self) -> io::Result<MacAddr> {
         loop {
-            let mut packet = [0; LENGTH];
-            match recv(&self.socket, &mut packet, RecvFlags::empty()) {
-                Err(Errno::AGAIN) => {}
-                received => {
-                    received?;
-                    return Ok(Some(packet));
-                }
+            let packet = self.socket.async_io(Interest::READABLE, receive).await?;
+            if let Some(other) = claimant(&packet, self.mac, self.address) {
+                return Ok(other);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) => return Ok(None),
-                Err(Errno::INTR) | Ok(_) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    fn everyone(&self) -> LinkLayerAddress {
-        LinkLayerAddress {
-            family: AddressFamily::PACKET.as_raw(),
-            protocol: ETH_P_ARP.to_be(),
-            index: self.index,
-            hardware_type: 0,
-            packet_type: 0,
-            length: 6,
-            address: BROADCAST,
         }
     }
 }
 
-/// `struct sockaddr_ll` of `linux/if_packet.h`.
-#[repr(C)]
-struct LinkLayerAddress {
-    family: u16,
-    protocol: u16,
-    index: i32,
-    hardware_type: u16,
-    packet_type: u8,
-    length: u8,
-    address: [u8; 8],
+/// One packet, or as much of it as an ARP packet has.
+fn receive(socket: &PacketSocket) -> io::Result<[u8; LENGTH]> {
+    let mut packet = [0; LENGTH];
+    socket.receive(&mut packet)?;
+    Ok(packet)
 }
 
-#[expect(unsafe_code, reason = "rustix has no type for the addresses of packet sockets")]
-// SAFETY: the pointer is to a whole `sockaddr_ll`, which is borrowed for the call, and the length is its size.
-unsafe impl SocketAddrArg for LinkLayerAddress {
-    unsafe fn with_sockaddr<R>(
-        &self,
-        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
-    ) -> R {
-        const LENGTH: SocketAddrLen = 20;
-        const { assert!(size_of::<LinkLayerAddress>() == LENGTH as usize) };
-        f(std::ptr::from_ref(self).cast(), LENGTH)
+/// The next packet, unless the deadline comes first.
+fn receive_by(socket: &PacketSocket, deadline: Instant) -> io::Result<Option<[u8; LENGTH]>> {
+    loop {
+        match receive(socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            received => return received.map(Some),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Ok(None),
+            Err(Errno::INTR) | Ok(_) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 

@@ -64,6 +64,13 @@ impl RouteSocket {
         self.change(RouteNetlinkMessage::NewRoute(message), flags, action)
     }
 
+    /// Removes a route through a link.
+    pub fn remove_route(&mut self, index: u32, route: &Route) -> Result<(), NetlinkError> {
+        let action = || format!("remove the route to {} through link {index}", route.destination);
+        let message = message(index, route).map_err(|e| NetlinkError::garbled(&action(), e))?;
+        self.change(RouteNetlinkMessage::DelRoute(message), 0, action)
+    }
+
     /// All unicast routes through a link, of both families and in all tables, those that the kernel has
     /// added by itself among them. Of a route over several links it is the path through this one.
     pub fn routes(&mut self, index: u32) -> Result<Vec<Route>, NetlinkError> {

@@ -12,6 +12,8 @@ pub struct MacAddr(pub [u8; 6]);
 impl MacAddr {
     /// `00:00:00:00:00:00`: as a VF's administrative MAC it means that none is set.
     pub const ZERO: Self = Self([0; 6]);
+    /// `ff:ff:ff:ff:ff:ff`: everybody on the link.
+    pub const BROADCAST: Self = Self([0xff; 6]);
 
     /// Whether an interface can have this address: neither zero nor multicast.
     #[must_use]

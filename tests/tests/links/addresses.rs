@@ -12,7 +12,7 @@ use crate::{pod_with_link, two_pods, up};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
-        addresses_of_both_families_are_given_once,
+        addresses_of_both_families_are_given_once_and_taken_away,
         an_ipv6_address_can_be_used_at_once_or_after_the_search_for_duplicates,
         a_duplicate_of_an_ipv6_address_is_found,
     ]
@@ -25,7 +25,7 @@ fn address(net: &str) -> Address {
     Address { net: net.parse().unwrap(), tentative: false, duplicate: false }
 }
 
-fn addresses_of_both_families_are_given_once() {
+fn addresses_of_both_families_are_given_once_and_taken_away() {
     let (_pod, mut socket, index) = pod_with_link("addresses");
     let v4 = "10.81.0.2/24";
     for net in [v4, V6] {
@@ -39,6 +39,13 @@ fn addresses_of_both_families_are_given_once() {
         let again = socket.add_address(index, net.parse().unwrap());
         assert_eq!(again.unwrap_err().errno(), Some(Errno::EXIST));
     }
+    for net in [v4, V6] {
+        socket.remove_address(index, net.parse().unwrap()).unwrap();
+        let gone = socket.remove_address(index, net.parse().unwrap());
+        assert_eq!(gone.unwrap_err().errno(), Some(Errno::ADDRNOTAVAIL));
+    }
+    let left = socket.addresses(index).unwrap();
+    assert!(!left.iter().any(|a| a.net == address(v4).net || a.net == address(V6).net), "{left:?}");
     assert!(socket.addresses(4711).unwrap_err().is_missing());
 }
 

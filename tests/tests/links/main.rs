@@ -6,6 +6,7 @@ mod addresses;
 mod children;
 mod host;
 mod neighbours;
+mod packets;
 mod routes;
 
 use std::io;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             .chain(children::cases())
             .chain(addresses::cases())
             .chain(host::cases())
+            .chain(packets::cases())
             .chain(routes::cases())
             .chain(neighbours::cases()),
     )

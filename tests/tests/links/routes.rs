@@ -13,7 +13,7 @@ use crate::{name, pod_with_link, up};
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
         routes_of_both_families_are_set,
-        every_attribute_of_a_route_is_read_back,
+        every_attribute_of_a_route_is_read_back_and_names_it,
         of_a_route_over_two_links_each_has_its_path,
         the_default_route_with_the_lowest_metric_names_the_link,
         where_no_address_ever_was_there_is_no_default_route,
@@ -66,7 +66,7 @@ fn routes_of_both_families_are_set() {
     assert_eq!(shown(&pod, &["route", "show", "10.83.0.0/16"])["scope"], "link");
 }
 
-fn every_attribute_of_a_route_is_read_back() {
+fn every_attribute_of_a_route_is_read_back_and_names_it() {
     let (_pod, mut socket, index) = pod_with_link("attributes");
     for address in ["10.81.0.2/24", "fd00:81::2/64"] {
         socket.add_address_without_dad(index, address.parse().unwrap()).unwrap();
@@ -99,6 +99,12 @@ fn every_attribute_of_a_route_is_read_back() {
     let found = socket.routes(index).unwrap();
     let as_read = found.iter().find(|found| rich().is(found)).unwrap();
     assert_eq!(*as_read, Route { scope: Some(0), ..rich() });
+    for route in &all {
+        socket.remove_route(index, route).unwrap();
+        let after = socket.routes(index).unwrap();
+        assert!(!after.iter().any(|found| route.is(found)), "{route:?} in {after:?}");
+        assert!(socket.remove_route(index, route).unwrap_err().is_missing());
+    }
     for other in [
         Route { destination: "fd00:82::/49".parse().unwrap(), ..rich() },
         Route { gateway: Some("fd00:81::3".parse().unwrap()), ..rich() },
