@@ -1,14 +1,23 @@
 //! The client of one interface as a state machine (RFC 2131, section 4.4 and figure 5): [`step`] is told what happened
 //! and when, and says what is to be done. It has no clock, no sockets and no randomness of its own.
 
+mod acquire;
+mod choice;
+mod hold;
+mod state;
+#[cfg(test)]
+mod tests;
+mod times;
+
 use std::net::Ipv4Addr;
 
 use linkspan_types::MacAddr;
 
 use crate::lease::Lease;
 use crate::moment::Moment;
-use crate::packet::{Ignored, Reply};
+use crate::packet::{self, Asked, Ignored, Kind, Reply, Request};
 use crate::wishes::Wishes;
+use state::{Exchange, State};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -102,19 +111,74 @@ pub enum Why {
 pub struct Client {
     mac: MacAddr,
     wishes: Wishes,
+    state: State,
+    /// The address to ask for first: the last one that there was.
+    last_address: Option<Ipv4Addr>,
+    /// How often a server took back or a neighbour had what was offered, since a lease was last renewed.
+    setbacks: u32,
+    /// The latest moment that was told: time does not run backwards, whoever tells it.
+    told: Moment,
 }
+
+/// That what a network provides and requests has no room in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the options that are provided and requested have no room in a message of {} bytes; provide \
+     fewer or shorter ones",
+    packet::LARGEST
+)]
+pub struct TooMuchProvided;
 
 /// Takes the client from one event to the next. `random` is to be a new number each time.
 #[must_use]
-pub fn step(_client: &mut Client, _event: Event, _now: Moment, _random: u32) -> Vec<Action> {
-    Vec::new()
+pub fn step(client: &mut Client, event: Event, now: Moment, random: u32) -> Vec<Action> {
+    client.told = client.told.max(now);
+    let mut step = Step { now: client.told, random, actions: Vec::new() };
+    if !matches!(event, Event::Release) {
+        // What is over is over, whatever has happened since.
+        client.expire(&mut step);
+    }
+    match event {
+        Event::Start => client.start(&mut step),
+        Event::Resume(lease) => client.resume(lease, &mut step),
+        Event::Reboot(lease) => client.reboot(lease, &mut step),
+        Event::GiveBack(lease) => client.give_back(lease, &mut step),
+        Event::Received(reply) => {
+            if let Err(ignored) = client.received(reply, &mut step) {
+                step.actions.push(Action::Ignored(ignored));
+            }
+        }
+        Event::Due => client.due(&mut step),
+        Event::Probed { address, taken_by } => client.probed(address, taken_by, &mut step),
+        Event::Release => client.release(&mut step),
+    }
+    step.actions
+}
+
+/// One step: when it is, and what came of it so far.
+struct Step {
+    now: Moment,
+    random: u32,
+    actions: Vec<Action>,
 }
 
 impl Client {
     /// The client of the interface with this MAC; its first event is yet to come.
-    #[must_use]
-    pub fn new(mac: MacAddr, wishes: Wishes) -> Self {
-        Self { mac, wishes }
+    pub fn new(mac: MacAddr, mut wishes: Wishes) -> Result<Self, TooMuchProvided> {
+        if !packet::fits(&wishes) {
+            return Err(TooMuchProvided);
+        }
+        if let Some((_, id)) = wishes.provide.iter().rfind(|(code, _)| *code == 61) {
+            wishes.client_id.clone_from(id);
+        }
+        Ok(Self {
+            mac,
+            wishes,
+            state: State::New,
+            last_address: None,
+            setbacks: 0,
+            told: Moment::from_millis(0),
+        })
     }
 
     /// The MAC that its messages name.
@@ -129,27 +193,90 @@ impl Client {
         &self.wishes
     }
 
-    /// When it wants an [`Event::Due`]; never where it waits for nothing or for an event alone.
+    /// When it wants an [`Event::Due`]; never where there is nothing to wait for: before its first event, after its
+    /// last, with a lease without an end.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Moment> {
-        None
+        self.state.wakes_at().filter(|moment| *moment != Moment::NEVER)
     }
 
     /// Whether an answer is awaited: a socket is needed for just as long.
     #[must_use]
     pub fn listens(&self) -> bool {
-        false
+        self.state.exchange().is_some_and(|exchange| exchange.listens)
     }
 
     /// The address in use, with what goes with it.
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
-        None
+        self.state.lease()
     }
 
     /// The state, as figure 5 of RFC 2131 has it.
     #[must_use]
     pub fn state_name(&self) -> &'static str {
-        "INIT"
+        self.state.name()
+    }
+
+    /// An answer: is it ours, and to what?
+    fn received(&mut self, reply: Reply, step: &mut Step) -> Result<(), Ignored> {
+        let id = &self.wishes.client_id;
+        let other_id = |theirs: &Vec<u8>| !id.is_empty() && theirs != id;
+        if reply.mac != self.mac || reply.client_id.as_ref().is_some_and(other_id) {
+            return Err(Ignored::NotOurs);
+        }
+        let exchange = self.state.exchange().ok_or(Ignored::NotAwaited)?;
+        if reply.transaction != exchange.transaction {
+            return Err(Ignored::NotOurs);
+        }
+        if self.state.server().is_some_and(|server| server != reply.server.id) {
+            return Err(Ignored::OtherServer);
+        }
+        let Reply { kind, server, .. } = reply;
+        match (&self.state, kind) {
+            (State::Selecting { .. }, Kind::Offer(terms)) => self.offered(server, terms, step),
+            (State::Selecting { .. }, Kind::Ack { terms, rapid_commit: true })
+                if self.wishes.rapid_commit =>
+            {
+                self.acknowledged(server, terms, step)
+            }
+            (State::Requesting { .. }, Kind::Ack { terms, .. }) => {
+                self.acknowledged(server, terms, step)
+            }
+            (State::Selecting { .. }, _) | (_, Kind::Offer(_)) => Err(Ignored::NotAwaited),
+            (_, Kind::Ack { terms, .. }) => self.extended(server, terms, step),
+            (_, Kind::Nak) => {
+                self.refused(step);
+                Ok(())
+            }
+        }
+    }
+
+    /// [`Client::wakes_at`] has come, or something near it.
+    fn due(&mut self, step: &mut Step) {
+        match self.state {
+            State::Init { until } if step.now >= until => self.discover(step),
+            State::Selecting { .. } => self.go_on_selecting(step),
+            State::Requesting { .. } => self.go_on_requesting(step),
+            State::Rebooting { .. } => self.go_on_rebooting(step),
+            State::Bound(_) | State::Renewing { .. } | State::Rebinding { .. } => self.keep(step),
+            State::New | State::Init { .. } | State::Released => {}
+        }
+    }
+
+    /// A neighbour has an address, or has it not.
+    fn probed(&mut self, address: Ipv4Addr, taken_by: Option<MacAddr>, step: &mut Step) {
+        // A switch may send our own question back to us.
+        match taken_by.filter(|mac| *mac != self.mac) {
+            Some(neighbour) => self.decline(address, neighbour, step),
+            None if taken_by.is_none() => self.not_taken(address, step),
+            None => {}
+        }
+    }
+
+    /// The message that asks this, as part of an exchange.
+    fn message(&self, asked: Asked, exchange: &Exchange) -> Vec<u8> {
+        let Exchange { transaction, secs, .. } = *exchange;
+        Request { asked, transaction, secs, mac: self.mac, wishes: &self.wishes }.bytes()
     }
 }
