@@ -34,7 +34,7 @@ pub struct Nature {
 
 /// Gives a link the addresses and routes of a result, sets it up in between, and tells the neighbours.
 ///
-/// An IPv4 address is there when the link comes up, because a link that has its carrier then has the address
+/// An IPv4 address is there when the link comes up, unless it was asked for over the link, because a link that has its carrier then has the address
 /// announced by the kernel. An IPv6 address comes after the carrier: to one that is there before, the kernel
 /// delivers nothing for the second that it looks for a duplicate, optimistic or not (`addrconf_dad_begin` in
 /// `net/ipv6/addrconf.c` gives it its local route only where the link is ready).
@@ -47,6 +47,7 @@ pub fn configure(
     duplicates: Duplicates,
     nature: Nature,
 ) -> Result<(), CniError> {
+    let was_up = link.up;
     if result.ips.is_empty() && result.routes.is_empty() {
         return Ok(set_up(pod, link)?);
     }
@@ -64,7 +65,7 @@ pub fn configure(
         pod.add_address(link.index, *address)?;
     }
     set_up(pod, link)?;
-    let is_announced = nature.is_made && !duplicates.probe_v4;
+    let is_announced = nature.is_made && !was_up && !duplicates.probe_v4;
     let untold = if is_announced { v6.clone() } else { [&v4[..], &v6[..]].concat() };
     let carrier = if untold.is_empty() { Ok(false) } else { wait_for_carrier(pod, netns, link) };
     for address in &v6 {
@@ -83,7 +84,7 @@ pub fn configure(
     Ok(())
 }
 
-fn set_up(pod: &mut RouteSocket, link: &Link) -> Result<(), NetlinkError> {
+pub(crate) fn set_up(pod: &mut RouteSocket, link: &Link) -> Result<(), NetlinkError> {
     if link.up {
         return Ok(());
     }
@@ -134,7 +135,11 @@ fn tell_neighbours(
 }
 
 /// Whether the link has a carrier in time.
-fn wait_for_carrier(pod: &mut RouteSocket, netns: &Netns, link: &Link) -> io::Result<bool> {
+pub(crate) fn wait_for_carrier(
+    pod: &mut RouteSocket,
+    netns: &Netns,
+    link: &Link,
+) -> io::Result<bool> {
     let mut has_carrier = || {
         let now = pod.link(link.index).map_err(io::Error::other)?;
         Ok::<_, io::Error>(now.carrier.then_some(()))

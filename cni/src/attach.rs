@@ -12,6 +12,7 @@ use crate::detach;
 use crate::device_info;
 use crate::devices::{self, SOCKET};
 use crate::ipam::Ipam;
+use crate::ipam::dhcp::PodLink;
 use crate::journal::{AttachmentKey, Record};
 use crate::kind::child::mac_of;
 use crate::kind::{Claim, LinkRecord, Plan, Way};
@@ -72,15 +73,15 @@ impl Add<'_> {
     fn run(&mut self) -> Result<AddResult, CniError> {
         let plan = Plan::of(self.conf);
         // What is reserved before the journal is written is found by DEL and GC in the files of the addresses.
-        let early = plan.needs_address_first().then(|| self.ipam.reserve()).transpose()?;
+        let early = plan.needs_address_first().then(|| self.ipam.reserve(None)).transpose()?;
         let mac = early
             .as_ref()
             .and_then(|result| result.ips.first())
             .map(|ip| mac_of(ip.address.addr()));
-        let (record, link) = self.put_link(&plan, mac)?;
+        let (record, mut link) = self.put_link(&plan, mac)?;
         let mut result = match early {
             Some(result) => result,
-            None => self.ipam.reserve()?,
+            None => self.reserve(link.as_mut())?,
         };
         if let Some(link) = &link {
             self.configure(&record.link, link, &result)?;
@@ -96,6 +97,11 @@ impl Add<'_> {
             result.dns = self.conf.dns.clone();
         }
         Ok(result)
+    }
+
+    fn reserve(&mut self, link: Option<&mut Link>) -> Result<AddResult, CniError> {
+        let (socket, netns) = (&mut self.pod, &self.netns);
+        self.ipam.reserve(link.map(|link| PodLink { socket, netns, link }))
     }
 
     /// Puts the link into the pod, its record first. What the attachment claims is locked meanwhile, and no
@@ -121,7 +127,11 @@ impl Add<'_> {
         let _share = if claim.is_exclusive() { None } else { self.node.lock(&claim)? };
         self.node.journal().write(&record)?;
         self.is_recorded = true;
-        let link = found.put(self.node, way, mac, self.ipam.is_none())?;
+        let mac = match found.rides_on() {
+            Some((parent, vlan)) => self.ipam.take_warm(parent, vlan)?.or(mac),
+            None => mac,
+        };
+        let link = found.put(self.node, way, mac, self.ipam.is_after_up())?;
         Ok((record, link))
     }
 

@@ -24,6 +24,8 @@ pub fn check(
     let (conf, record) = what_add_made(node, attachment, called_as)?;
     let result =
         conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?.unwrap_or_default();
+    let ipam = Ipam::of(&conf, attachment, netns_path, Some(&result));
+    let (result, lost) = ipam.check(result)?;
     let netns = Netns::open(netns_path)?;
     let (mut host, mut pod) = (RouteSocket::open()?, RouteSocket::open_in(&netns)?);
 
@@ -50,8 +52,7 @@ pub fn check(
     if let Some(LinkRecord::Vf(vf)) = record.as_ref().map(|record| &record.link) {
         differences.extend(sriov::differences(&node.sysfs, &mut host, vf)?);
     }
-    let ipam = Ipam::of(&conf, attachment, netns_path, Some(&result));
-    differences.extend(ipam.check(&result)?);
+    differences.extend(lost);
     verdict(&differences)
 }
 

@@ -27,34 +27,49 @@ pub fn del(
     let journal = node.journal();
     journal.discard_drafts(&key)?;
     let addresses = addresses_of(&conf, attachment, netns);
-    let mut released = IpamRecord::None;
-    match journal.find(&key)? {
-        Some(mut record) => {
-            if let Some(netns) = netns {
-                netns.clone_into(&mut record.netns);
-            }
-            // What the runtime says now goes before what was written down: plugins may have moved.
-            if addresses != IpamRecord::None && addresses.is_at(&record.ipam) {
-                record.ipam = addresses.clone();
-            }
-            undo(node, &mut RouteSocket::open()?, &record)?;
-            released = record.ipam;
-        }
-        None => {
-            if let (Some(kind), Some(netns)) = (conf.kind.and_then(child_kind), netns) {
-                child::remove_unrecorded(kind, &key.interface, netns)?;
-            }
-        }
+    let Some(mut record) = journal.find(&key)? else {
+        return undo_unrecorded(&conf, &key, netns, &addresses);
+    };
+    if let Some(netns) = netns {
+        netns.clone_into(&mut record.netns);
     }
-    // Also without a record: the addresses may be from another program, whose place we took, or from an ADD
-    // that was killed before its record was written.
-    if addresses.is_at(&released) { Ok(()) } else { addresses.release(&conf.name, &attachment.id) }
+    // What the runtime says now goes before what was written down: plugins may have moved.
+    if addresses != IpamRecord::None && addresses.is_at(&record.ipam) {
+        record.ipam = addresses.clone();
+    }
+    undo(node, &mut RouteSocket::open()?, &record)?;
+    if addresses.is_at(&record.ipam) {
+        Ok(())
+    } else {
+        addresses.release(&conf.name, &attachment.id)
+    }
+}
+
+/// Undoes what has no record: a link that a peer has made, and addresses that are from another program, whose
+/// place we took, or from an ADD that was killed before its record was written.
+fn undo_unrecorded(
+    conf: &TeardownConf,
+    key: &AttachmentKey,
+    netns: Option<&Path>,
+    addresses: &IpamRecord,
+) -> Result<(), CniError> {
+    let release = || addresses.release(&conf.name, &key.id());
+    if addresses.goes_over_the_link() {
+        release()?;
+    }
+    if let (Some(kind), Some(netns)) = (conf.kind.and_then(child_kind), netns) {
+        child::remove_unrecorded(kind, &key.interface, netns)?;
+    }
+    if addresses.goes_over_the_link() { Ok(()) } else { release() }
 }
 
 /// Who gave the addresses, as the configuration has it. A plugin that is not there has given none.
 fn addresses_of(conf: &TeardownConf, attachment: &Attachment, netns: Option<&Path>) -> IpamRecord {
     if let Some(folder) = &conf.host_local_data_dir {
         return IpamRecord::HostLocal(folder.clone());
+    }
+    if let Some(socket) = &conf.dhcp_socket {
+        return IpamRecord::Dhcp(socket.clone());
     }
     let call =
         conf.ipam_delegate.as_ref().map(|plugin| DelegateCall::new(plugin, attachment, netns));
@@ -72,6 +87,9 @@ pub(crate) fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Resu
     let Record { key, link, ipam, device_info, .. } = record;
     let claim = link.claim();
     let mut failures = Vec::new();
+    if ipam.goes_over_the_link() {
+        failures.extend(ipam.release(&key.network, &key.id()).err());
+    }
     {
         let lock = if claim.is_exclusive() { node.lock(&claim)? } else { None };
         // While the lock was not ours, another call may have done it all, and the claim be another's by now.
@@ -80,7 +98,9 @@ pub(crate) fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Resu
         }
         failures.extend(undo_link(node, host, record).err());
     }
-    failures.extend(ipam.release(&key.network, &key.id()).err());
+    if !ipam.goes_over_the_link() {
+        failures.extend(ipam.release(&key.network, &key.id()).err());
+    }
     if let Some(path) = device_info {
         failures.extend(device_info::remove(path).err().map(CniError::from));
     }

@@ -1,16 +1,12 @@
 //! Which device a pod got from the kubelet, asked of the device plugin where no Multus has filled it in.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use linkspan_config::ResourceName;
 use linkspan_proto::devices::question::About;
 use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest, Question};
-use linkspan_proto::framing::{self, FrameError};
 
+use crate::asked::{self, AskError};
 use crate::spec::{CniArgs, CniError, Code};
 
 pub use linkspan_proto::devices::SOCKET;
@@ -26,25 +22,9 @@ pub enum DeviceError {
         /// What the pod is to hold.
         resource: ResourceName,
     },
-    /// Nobody answers on the socket.
-    #[error("the device plugin does not listen on {}", socket.display())]
-    NotListening {
-        /// Where it should.
-        socket: PathBuf,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// Anyone could answer on the socket.
-    #[error("{} is not a socket that only root can write to", .0.display())]
-    Untrusted(PathBuf),
-    /// The conversation broke off.
-    #[error("the device plugin gave no answer on {}", socket.display())]
-    NoAnswer {
-        /// Where it was asked.
-        socket: PathBuf,
-        /// What happened instead.
-        source: FrameError,
-    },
+    /// It gave no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// The device plugin does not know either.
     #[error("the device plugin can't tell what the pod holds: {0}")]
     Unknowing(String),
@@ -126,17 +106,8 @@ fn request_of(args: &CniArgs, resource: &ResourceName) -> Result<HeldDevicesRequ
 }
 
 fn ask(socket: &Path, request: HeldDevicesRequest) -> Result<HeldDevicesReply, DeviceError> {
-    let not_listening = |source| DeviceError::NotListening { socket: socket.to_owned(), source };
-    let found = fs::symlink_metadata(socket).map_err(not_listening)?;
-    // This program runs as root. The folder is root's alone, so that nobody can put another socket there now.
-    let own = fs::metadata("/proc/self").map_err(not_listening)?.uid();
-    if !found.file_type().is_socket() || found.uid() != own || found.mode() & 0o022 != 0 {
-        return Err(DeviceError::Untrusted(socket.to_owned()));
-    }
-    let mut stream = UnixStream::connect(socket).map_err(not_listening)?;
     let question = Question { about: Some(About::HeldDevices(request)) };
-    framing::ask(&mut stream, &question)
-        .map_err(|source| DeviceError::NoAnswer { socket: socket.to_owned(), source })
+    Ok(asked::ask(socket, "the device plugin", &question, asked::PATIENCE)?)
 }
 
 /// Some of them, joined by commas: a message stays readable.
@@ -158,14 +129,8 @@ impl From<DeviceError> for CniError {
                 "Kubernetes' runtimes and Multus pass them; for any other, set `deviceID` instead of `resourceName`"
                     .to_owned(),
             ),
-            DeviceError::NotListening { .. } | DeviceError::Unknowing(_) => {
-                (Code::TryAgain, RUNS.to_owned())
-            }
-            DeviceError::NoAnswer { .. } => (Code::Io, RUNS.to_owned()),
-            DeviceError::Untrusted(socket) => (
-                Code::Io,
-                format!("See `ls -l {}`: the device plugin makes it with mode 0600", socket.display()),
-            ),
+            DeviceError::Ask(asked) => asked.code_and_advice(RUNS),
+            DeviceError::Unknowing(_) => (Code::TryAgain, RUNS.to_owned()),
             DeviceError::UnknownPod { resource, .. } | DeviceError::HoldsNone { resource, .. } => (
                 Code::NoSuchDevice,
                 format!("Ask for it in the limits of one of the pod's containers: `{resource}: 1`"),

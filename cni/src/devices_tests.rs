@@ -1,8 +1,10 @@
 //! A device plugin of one answer: what comes of it, and of none.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
+use linkspan_proto::framing;
 use tempfile::TempDir;
 
 use super::*;

@@ -12,7 +12,7 @@ pub enum Face {
     Linkspan,
     /// The peer whose configuration a kind takes: `sriov`, `macvlan`, `ipvlan` or `macvtap`.
     Main(KindName),
-    /// An IPAM plugin, for the main plugins of others: `host-local` or `static`.
+    /// An IPAM plugin, for the main plugins of others: `host-local`, `static` or `dhcp`.
     Ipam(IpamName),
 }
 
@@ -41,6 +41,7 @@ mod tests {
             ("/x/macvtap", Face::Main(KindName::Macvtap)),
             ("/usr/lib/cni/host-local", Face::Ipam(IpamName::HostLocal)),
             ("static", Face::Ipam(IpamName::Static)),
+            ("/opt/cni/bin/dhcp", Face::Ipam(IpamName::Dhcp)),
             ("linkspan-next", Face::Linkspan),
             ("/macvlan/linkspan", Face::Linkspan),
             ("Macvlan", Face::Linkspan),

@@ -6,7 +6,7 @@ use linkspan_linux::RouteSocket;
 
 use crate::detach::{join, undo};
 use crate::ipam::delegate::Delegate;
-use crate::ipam::host_local;
+use crate::ipam::{dhcp, host_local};
 use crate::journal::{AttachmentKey, Record};
 use crate::node::Node;
 use crate::spec::{AttachmentId, CniError, Network};
@@ -28,11 +28,16 @@ pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), 
     join(failures)
 }
 
-/// Frees the addresses that host-local keeps for no valid attachment.
+/// Frees the addresses that host-local or the DHCP daemon keeps for no valid attachment.
 pub(crate) fn free_addresses(conf: &TeardownConf, valid: &[AttachmentId]) -> Result<(), CniError> {
     if let Some(folder) = &conf.host_local_data_dir {
         for reservation in host_local::retain(folder, &conf.name, valid)? {
             say(&reservation);
+        }
+    }
+    if let Some(socket) = &conf.dhcp_socket {
+        for lease in dhcp::retain(socket, &conf.name, valid) {
+            say(&lease);
         }
     }
     Ok(())

@@ -1,13 +1,16 @@
-//! The program called as `host-local` or `static`: an IPAM plugin, which the main plugins of others run for their
-//! attachments (CNI 1.1.0, section 4). It answers with addresses, and touches no link.
+//! The program called as `host-local`, `static` or `dhcp`: an IPAM plugin, which the main plugins of others run for
+//! their attachments (CNI 1.1.0, section 4). It answers with addresses, and touches no link but to ask a DHCP server
+//! over it.
 
 use std::path::Path;
 
 use linkspan_config::net_conf::{IpamCall, IpamName, TeardownConf};
+use linkspan_linux::{Link, Netns, RouteSocket};
 use serde_json::Value;
 
 use crate::check::verdict;
 use crate::gc;
+use crate::ipam::dhcp::{self, PodLink};
 use crate::ipam::{Ipam, host_local};
 use crate::spec::{AddResult, Attachment, Call, CniError, Code, version_reply};
 use crate::status;
@@ -35,16 +38,39 @@ pub fn serve(called_as: IpamName, call: Call) -> Result<Option<Value>, CniError>
 
 fn add(called_as: IpamName, netns: &Path, attachment: &Attachment) -> Result<AddResult, CniError> {
     let conf = conf_of(called_as, attachment)?;
-    Ipam::of_section(&conf.ipam, &conf.name, attachment, netns).reserve()
+    let ipam = Ipam::of_section(&conf.ipam, &conf.name, attachment, netns);
+    if !ipam.is_after_up() {
+        return ipam.reserve(None);
+    }
+    let pod = Netns::open(netns)?;
+    let mut socket = RouteSocket::open_in(&pod)?;
+    let mut link = link_of(&mut socket, attachment)?;
+    ipam.reserve(Some(PodLink { socket: &mut socket, netns: &pod, link: &mut link }))
+}
+
+/// The link that the main plugin has made.
+fn link_of(socket: &mut RouteSocket, attachment: &Attachment) -> Result<Link, CniError> {
+    let name = &attachment.id.if_name;
+    match socket.link_by_name(name) {
+        Err(e) if e.is_missing() => Err(CniError::new(
+            Code::InvalidEnvironment,
+            format!("CNI_IFNAME is {name}, but the pod has no interface of this name"),
+            "A DHCP server is asked over the link, which the main plugin has to make before it asks for an address",
+        )),
+        link => Ok(link?),
+    }
 }
 
 /// What ADD has refused can't have got an address, so nothing but the name must be there.
 fn del(called_as: IpamName, attachment: &Attachment) -> Result<(), CniError> {
     let conf = TeardownConf::parse_ipam_call(&attachment.network.config, called_as)?;
-    match &conf.host_local_data_dir {
-        Some(folder) => Ok(host_local::release(folder, &conf.name, &attachment.id)?),
-        None => Ok(()),
+    if let Some(folder) = &conf.host_local_data_dir {
+        host_local::release(folder, &conf.name, &attachment.id)?;
     }
+    if let Some(socket) = &conf.dhcp_socket {
+        dhcp::release(socket, &conf.name, &attachment.id);
+    }
+    Ok(())
 }
 
 /// The addresses of `prevResult` must still be reserved, or in the configuration.
@@ -59,7 +85,7 @@ fn check(called_as: IpamName, netns: &Path, attachment: &Attachment) -> Result<(
     };
     let given = AddResult::parse_prev(prev)?;
     let ipam = Ipam::of_section(&conf.ipam, &conf.name, attachment, netns);
-    verdict(&ipam.check(&given)?)
+    verdict(&ipam.check(given)?.1)
 }
 
 fn conf_of(called_as: IpamName, attachment: &Attachment) -> Result<IpamCall, CniError> {

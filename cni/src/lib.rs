@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod addresses;
+pub mod asked;
 pub mod attach;
 pub mod check;
 pub mod detach;

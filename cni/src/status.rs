@@ -1,13 +1,10 @@
 //! STATUS: whether an ADD could work now, and if not, why.
 
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-
 use linkspan_config::NetworkName;
 use linkspan_config::net_conf::{IpamConf, KindName, ParentLink, StatusConf};
 use linkspan_linux::RouteSocket;
 
-use crate::ipam::{delegate::Delegate, host_local};
+use crate::ipam::{delegate::Delegate, dhcp, host_local};
 use crate::kind::{Claim, child};
 use crate::node::Node;
 use crate::spec::{CniError, Code, Network};
@@ -25,7 +22,6 @@ pub fn status(node: &Node, network: &Network, called_as: Option<KindName>) -> Re
         None if conf.kind == KindName::Sriov => a_vf_is_left(node)?,
         None => {}
     }
-    conf.dhcp_socket.as_deref().map_or(Ok(()), a_daemon_listens)?;
     an_address_is_left(&conf.ipam, &conf.name, network)
 }
 
@@ -69,18 +65,8 @@ pub(crate) fn an_address_is_left(
             "Widen `ipam.ranges`, or delete pods of this network",
         )),
         IpamConf::None | IpamConf::HostLocal(_) | IpamConf::Static(_) => Ok(()),
+        IpamConf::Dhcp(conf) => dhcp::status(&conf.socket, name),
         IpamConf::Delegate(plugin) => Delegate::new(plugin, network).status(),
-    }
-}
-
-fn a_daemon_listens(socket: &Path) -> Result<(), CniError> {
-    match UnixStream::connect(socket) {
-        Ok(_) => Ok(()),
-        Err(e) => Err(CniError::new(
-            Code::LimitedConnectivity,
-            format!("nobody listens on the DHCP daemon's socket {}: {e}", socket.display()),
-            "Start the DHCP daemon on this node; meanwhile leases run out",
-        )),
     }
 }
 

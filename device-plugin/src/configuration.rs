@@ -21,14 +21,6 @@ pub(crate) struct Configuration {
     refused: Option<String>,
 }
 
-/// What the configuration wants.
-pub(crate) struct Configured {
-    /// The pools that it names.
-    pub(crate) pools: Vec<Pool>,
-    /// Whether each link is to have a pool, too.
-    pub(crate) any_link: bool,
-}
-
 /// A configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigurationError {
@@ -60,8 +52,8 @@ impl Configuration {
         Self { file, default_prefix, macvtap, refused: None }
     }
 
-    /// What the file and the environment say.
-    pub(crate) fn read(&self) -> Result<Configured, ConfigurationError> {
+    /// The pools that the file describes.
+    pub(crate) fn read(&self) -> Result<Vec<Pool>, ConfigurationError> {
         let macvtap = self.macvtap.as_deref().map(Resource::of_macvtap_cni).transpose();
         let macvtap = macvtap.map_err(|source| ConfigurationError::Environment { source })?;
         let mut list = match ResourceList::read(&self.file) {
@@ -71,22 +63,20 @@ impl Configuration {
             }
             list => list?,
         };
-        let any_link = macvtap.as_ref().is_some_and(Vec::is_empty);
         list.resources.extend(macvtap.into_iter().flatten());
-        let pools = Pool::all(list, &self.default_prefix)
-            .map_err(|source| ConfigurationError::Names { file: self.file.clone(), source })?;
-        Ok(Configured { pools, any_link })
+        Pool::all(list, &self.default_prefix)
+            .map_err(|source| ConfigurationError::Names { file: self.file.clone(), source })
     }
 
-    /// What a file that may have changed says; nothing where it can't be used, which is logged
+    /// The pools of a file that may have changed; nothing where it can't be used, which is logged
     /// once for each reason, or whenever somebody has `asked` for the reading.
-    pub(crate) fn read_again(&mut self, asked: bool) -> Option<Configured> {
+    pub(crate) fn read_again(&mut self, asked: bool) -> Option<Vec<Pool>> {
         let error = match self.read() {
-            Ok(configured) => {
+            Ok(pools) => {
                 if self.refused.take().is_some() {
                     tracing::info!("{} can be used again", self.file.display());
                 }
-                return Some(configured);
+                return Some(pools);
             }
             Err(error) => error,
         };

@@ -32,7 +32,7 @@ pub fn net_conf(input: &[u8]) {
     for called_as in std::iter::once(None).chain(KindName::ALL.map(Some)) {
         network(&config, &inputs, called_as);
     }
-    for called_as in [IpamName::HostLocal, IpamName::Static] {
+    for called_as in [IpamName::HostLocal, IpamName::Static, IpamName::Dhcp] {
         ipam(&config, &inputs, called_as);
     }
     result(config.get("prevResult").unwrap_or(&Value::Object(config.clone())));
@@ -76,12 +76,9 @@ fn network(config: &Map<String, Value>, inputs: &RuntimeInputs, called_as: Optio
     if let Err(error) = &status {
         refused(error.clone());
     }
-    if let Some(whole) = with_its_device(config)
-        && let Ok(conf) = NetConf::parse(&whole, &RuntimeInputs::default(), called_as)
-    {
-        // Where the DHCP daemon listens is for its plugin to read, but in STATUS.
-        let is_dhcp = conf.ipam.is_dhcp();
-        assert!(status.is_ok() || is_dhcp, "STATUS refuses what ADD takes: {status:?}");
+    if let Some(whole) = with_its_device(config) {
+        let added = NetConf::parse(&whole, &RuntimeInputs::default(), called_as);
+        assert!(status.is_ok() || added.is_err(), "STATUS refuses what ADD takes: {status:?}");
     }
     match NetConf::parse(config, inputs, called_as) {
         Err(error) => refused(error),
@@ -110,13 +107,15 @@ fn with_its_device(config: &Map<String, Value>) -> Option<Map<String, Value>> {
 /// Sees that DEL looks for what ADD makes where ADD has made it.
 fn undone_by(conf: &NetConf, teardown: &TeardownConf) {
     assert_eq!((&teardown.name, teardown.kind), (&conf.name, Some(conf.kind.name())));
-    let (folder, plugin, is_static) = match &conf.ipam {
-        IpamConf::None => (None, None, false),
-        IpamConf::HostLocal(conf) => (Some(&conf.data_dir), None, false),
-        IpamConf::Static(_) => (None, None, true),
-        IpamConf::Delegate(plugin) => (None, Some(plugin), false),
+    let (folder, socket, plugin, is_static) = match &conf.ipam {
+        IpamConf::None => (None, None, None, false),
+        IpamConf::HostLocal(conf) => (Some(&conf.data_dir), None, None, false),
+        IpamConf::Static(_) => (None, None, None, true),
+        IpamConf::Dhcp(conf) => (None, Some(&conf.socket), None, false),
+        IpamConf::Delegate(plugin) => (None, None, Some(plugin), false),
     };
     assert_eq!(teardown.host_local_data_dir.as_ref(), folder);
+    assert_eq!(teardown.dhcp_socket.as_ref(), socket);
     assert_eq!((teardown.ipam_delegate.as_ref(), teardown.is_static), (plugin, is_static));
 }
 
@@ -139,6 +138,7 @@ fn ipam(config: &Map<String, Value>, inputs: &RuntimeInputs, called_as: IpamName
             assert_eq!(teardown.host_local_data_dir.as_ref(), Some(&conf.data_dir));
         }
         IpamConf::Static(_) => assert!(teardown.is_static),
+        IpamConf::Dhcp(conf) => assert_eq!(teardown.dhcp_socket.as_ref(), Some(&conf.socket)),
         IpamConf::None | IpamConf::Delegate(_) => panic!("{called_as} gives no addresses"),
     }
     sound::ipam(&call.ipam);

@@ -3,8 +3,8 @@
 use std::path::{Component, Path};
 
 use linkspan_config::net_conf::{
-    HostLocalConf, IpamConf, KindConf, MacChoice, MacvlanSharing, MacvtapSource, NetConf, Route,
-    Span, StaticConf,
+    DhcpConf, HostLocalConf, IpamConf, KindConf, MacChoice, MacvlanSharing, MacvtapSource, NetConf,
+    Route, Span, StaticConf,
 };
 use linkspan_types::{MacAddr, MacvlanMode, VlanId};
 
@@ -40,6 +40,7 @@ pub(crate) fn ipam(conf: &IpamConf) {
     match conf {
         IpamConf::HostLocal(conf) => host_local(conf),
         IpamConf::Static(conf) => statics(conf),
+        IpamConf::Dhcp(conf) => dhcp(conf),
         IpamConf::Delegate(plugin) => {
             assert_eq!(Path::new(plugin.as_str()).components().count(), 1);
         }
@@ -81,6 +82,20 @@ fn statics(conf: &StaticConf) {
             assert!(gateway.is_ipv4() == address.is_ipv4(), "{gateway} can't be that of {address}");
             assert!(gateway != address, "{address} is its own gateway");
         }
+    }
+}
+
+fn dhcp(conf: &DhcpConf) {
+    stays(&conf.socket);
+    assert!(conf.prefetch.is_none_or(|leases| leases.get() <= 256));
+    for (index, code) in conf.request.iter().enumerate() {
+        assert!((1..=254).contains(code) && !conf.request[..index].contains(code));
+    }
+    for (index, option) in conf.provide.iter().enumerate() {
+        assert!((1..=254).contains(&option.code) && ![50, 52, 53, 54, 55].contains(&option.code));
+        assert!(conf.provide[..index].iter().all(|other| other.code != option.code));
+        assert!(option.value.as_ref().is_none_or(|value| (1..=255).contains(&value.len())));
+        assert!(option.value.is_some() || option.argument.is_some());
     }
 }
 

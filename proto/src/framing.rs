@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use prost::Message;
+pub use prost::Message;
 
 /// How many bytes a message may have: an inventory of thousands of devices has some hundred thousand.
 pub const LIMIT: usize = 1024 * 1024;
@@ -28,7 +28,10 @@ pub enum FrameError {
     TooLong,
     /// What came is not this message.
     #[error("the message can't be decoded")]
-    Malformed(#[from] prost::DecodeError),
+    Malformed(#[source] prost::DecodeError),
+    /// The other end is an HTTP server, which does not understand the question.
+    #[error("it was an HTTP server that answered")]
+    Http,
 }
 
 /// Asks one question, and waits for its answer: at most five seconds for each part.
@@ -36,8 +39,17 @@ pub fn ask<A: Message + Default>(
     stream: &mut UnixStream,
     question: &impl Message,
 ) -> Result<A, FrameError> {
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    ask_within(stream, question, PATIENCE)
+}
+
+/// The same for a question that takes longer to answer.
+pub fn ask_within<A: Message + Default>(
+    stream: &mut UnixStream,
+    question: &impl Message,
+    patience: Duration,
+) -> Result<A, FrameError> {
+    stream.set_write_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(patience))?;
     write(stream, question)?;
     read(stream)
 }
@@ -68,7 +80,11 @@ pub fn read<M: Message + Default>(stream: &mut impl Read) -> Result<M, FrameErro
     let length = read_length(stream)?;
     let mut bytes = vec![0; length];
     read_whole(stream, &mut bytes)?;
-    Ok(M::decode(bytes.as_slice())?)
+    M::decode(bytes.as_slice()).map_err(|malformed| {
+        // A status line, taken for a length of 72 and what comes behind it.
+        let is_http = length == usize::from(b'H') && bytes.starts_with(b"TTP/");
+        if is_http { FrameError::Http } else { FrameError::Malformed(malformed) }
+    })
 }
 
 /// Seven bits a byte, the lowest first, the eighth set on all but the last.
@@ -167,5 +183,9 @@ mod tests {
         }
         let garbled = read::<HeldDevicesReply>(&mut &[1, 0xff][..]).unwrap_err();
         assert!(matches!(garbled, FrameError::Malformed(_)), "{garbled:?}");
+        let refused =
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+        let http = read::<HeldDevicesReply>(&mut &refused[..]).unwrap_err();
+        assert!(matches!(http, FrameError::Http), "{http:?}");
     }
 }

@@ -14,7 +14,7 @@ use linkspan_config::net_conf::{
     IpvlanConf, MacChoice, MacvlanConf, MacvlanSharing, MacvtapConf, ParentConf,
 };
 use linkspan_linux::{Link, LinkKind, Netns, NewKind, NewLink, RouteSocket, random_mac};
-use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, MacvlanMode, PciAddress};
+use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, MacvlanMode, PciAddress, VlanId};
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
@@ -93,7 +93,7 @@ pub struct ChildDestination<'a> {
     pub netns: &'a Netns,
     /// The name in the pod.
     pub name: &'a IfName,
-    /// Its MAC, where it is made of the attachment's address.
+    /// Its MAC, where the attachment's address decides it.
     pub mac: Option<MacAddr>,
     /// Whether nothing more comes, and it can be up from its first moment on.
     pub up: bool,
@@ -221,6 +221,13 @@ impl<'a> Child<'a> {
         &self.record
     }
 
+    /// Its parent by its name and its VLAN, where the child may have any MAC.
+    #[must_use]
+    pub fn rides_on(&self) -> Option<(&str, Option<VlanId>)> {
+        let is_free = self.wanted.mac == Some(MacChoice::Any) && !self.wanted.is_passthru();
+        is_free.then_some((self.parent.link.name.as_str(), self.wanted.parent.vlan))
+    }
+
     /// Makes the child in the pod, and its VLAN sub-interface where it is the first on it. What a failure
     /// leaves half done, [`remove`] undoes.
     pub fn make(
@@ -270,7 +277,10 @@ impl<'a> Child<'a> {
             // In this mode the kernel gives the link its parent's MAC. Another one would go to the parent, and a
             // VF whose PF has set a MAC for it does not get it.
             Some(MacChoice::Any) if self.wanted.is_passthru() => Ok(None),
-            Some(MacChoice::Any) => Ok(Some(random_mac().map_err(ChildError::Random)?)),
+            Some(MacChoice::Any) => match to.mac {
+                None => Ok(Some(random_mac().map_err(ChildError::Random)?)),
+                mac => Ok(mac),
+            },
             Some(MacChoice::FromIp) => to.mac.map(Some).ok_or(ChildError::NoAddress),
         }
     }

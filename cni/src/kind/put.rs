@@ -6,7 +6,7 @@ use linkspan_config::net_conf::{
     KindConf, MacChoice, MacvtapConf, MacvtapSource, NetConf, ParentLink, SriovConf,
 };
 use linkspan_linux::{Link, Netns, RouteSocket};
-use linkspan_types::{IfName, MacAddr, Mtu};
+use linkspan_types::{IfName, MacAddr, Mtu, VlanId};
 
 use super::child::{Child, ChildDestination, Tap, Wanted};
 use super::pool::PoolLink;
@@ -113,6 +113,15 @@ impl Found<'_> {
             Self::Vf(vf, _) => LinkRecord::Vf(vf.record().clone()),
             Self::Child(child) => LinkRecord::Child(child.record().clone()),
             Self::Pool(link) => LinkRecord::Pool(link.record().clone()),
+        }
+    }
+
+    /// The parent by its name and its VLAN, where the link is one that is made on it with any MAC.
+    #[must_use]
+    pub fn rides_on(&self) -> Option<(&str, Option<VlanId>)> {
+        match self {
+            Self::Child(child) => child.rides_on(),
+            Self::Vf(..) | Self::Pool(_) => None,
         }
     }
 

@@ -1,7 +1,6 @@
 //! The `ipam` section: who gives an attachment its addresses.
 
-use std::path::PathBuf;
-
+use super::dhcp::DhcpConf;
 use super::host_local::HostLocalConf;
 use super::sources::Sources;
 use super::statics::StaticConf;
@@ -17,12 +16,11 @@ pub enum IpamConf {
     HostLocal(HostLocalConf),
     /// The configuration and the runtime.
     Static(StaticConf),
+    /// A DHCP server, asked by the daemon.
+    Dhcp(DhcpConf),
     /// Another plugin, which reads the section itself.
     Delegate(PluginName),
 }
-
-/// Where the daemon of the reference plugin dhcp listens if `ipam.daemonSocketPath` names no place.
-const DHCP_SOCKET: &str = "/run/cni/dhcp.sock";
 
 impl IpamConf {
     pub(super) fn parse(sources: &Sources<'_>) -> Result<Self, Invalid> {
@@ -34,6 +32,7 @@ impl IpamConf {
                 HostLocalConf::parse(section, root, runtime, inputs).map(Self::HostLocal)
             }
             Some("static") => StaticConf::parse(&ipam, sources).map(Self::Static),
+            Some("dhcp") => DhcpConf::parse(&ipam, root).map(Self::Dhcp),
             Some(name) => {
                 let plugin = name.parse().map_err(|_| ipam.invalid("type", PluginName::EXPECTED));
                 plugin.map(Self::Delegate)
@@ -44,23 +43,11 @@ impl IpamConf {
                 .advise("Set `ipam.type`, or leave `ipam` out for a link without addresses")),
         }
     }
-
-    /// Whether it is the plugin dhcp, which can't give an address before there is a link.
-    #[must_use]
-    pub fn is_dhcp(&self) -> bool {
-        matches!(self, Self::Delegate(plugin) if plugin.as_str() == "dhcp")
-    }
 }
 
 /// The type of the section; none where the attachment is to have no address.
 pub(super) fn ipam_type<'a>(root: &Fields<'a>) -> Result<Option<&'a str>, Invalid> {
     root.inside("ipam")?.text("type", "the name of an IPAM plugin")
-}
-
-/// Where the daemon of the reference plugin dhcp listens.
-pub(super) fn dhcp_socket(root: &Fields<'_>) -> Result<PathBuf, Invalid> {
-    let named = root.inside("ipam")?.absolute_path("daemonSocketPath")?;
-    Ok(named.unwrap_or_else(|| PathBuf::from(DHCP_SOCKET)))
 }
 
 #[cfg(test)]
@@ -88,8 +75,7 @@ mod tests {
         assert_eq!(ipam(&json!({"type": "static"})), IpamConf::Static(StaticConf::default()));
         let other = ipam(&json!({"type": "whereabouts", "rangs": "its own matter"}));
         assert_eq!(other, IpamConf::Delegate("whereabouts".parse().unwrap()));
-        assert!(!other.is_dhcp());
-        assert!(ipam(&json!({"type": "dhcp"})).is_dhcp());
+        assert!(matches!(ipam(&json!({"type": "dhcp"})), IpamConf::Dhcp(_)));
     }
 
     #[test]

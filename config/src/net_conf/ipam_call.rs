@@ -6,6 +6,7 @@ use std::str::FromStr;
 use linkspan_types::ParseError;
 use serde_json::{Map, Value};
 
+use super::dhcp::DhcpConf;
 use super::host_local::HostLocalConf;
 use super::ipam::IpamConf;
 use super::parse_name;
@@ -24,6 +25,8 @@ pub enum IpamName {
     HostLocal,
     /// `static`.
     Static,
+    /// `dhcp`.
+    Dhcp,
 }
 
 /// What one call under the name of an IPAM plugin is to give.
@@ -56,6 +59,11 @@ impl IpamCall {
                 let section = Fields::unchecked(section, "ipam");
                 IpamConf::Static(StaticConf::parse(&section, &sources)?)
             }
+            IpamName::Dhcp => {
+                let dhcp = DhcpConf::parse(&Fields::unchecked(section, "ipam"), root)?;
+                dhcp.check_ipam_call(root)?;
+                IpamConf::Dhcp(dhcp)
+            }
         };
         Ok(Self { name, ipam })
     }
@@ -78,8 +86,8 @@ impl FromStr for IpamName {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let named = |name: &Self| name.to_string() == text;
-        let found = [Self::HostLocal, Self::Static].into_iter().find(named);
-        found.ok_or_else(|| parse_error(text, "\"host-local\" or \"static\""))
+        let found = [Self::HostLocal, Self::Static, Self::Dhcp].into_iter().find(named);
+        found.ok_or_else(|| parse_error(text, "\"host-local\", \"static\" or \"dhcp\""))
     }
 }
 
@@ -88,6 +96,7 @@ impl fmt::Display for IpamName {
         f.write_str(match self {
             Self::HostLocal => "host-local",
             Self::Static => "static",
+            Self::Dhcp => "dhcp",
         })
     }
 }
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        for name in ["host-local", "static"] {
+        for name in ["host-local", "static", "dhcp"] {
             assert_eq!(
                 call(json!({"name": "net"}), name),
                 Err("`ipam` is nothing, expected an object".to_owned())
@@ -157,6 +166,6 @@ mod tests {
                 "{nameless}"
             );
         }
-        assert!("dhcp".parse::<IpamName>().is_err());
+        assert!("whereabouts".parse::<IpamName>().is_err());
     }
 }

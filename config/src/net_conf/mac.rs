@@ -61,10 +61,9 @@ fn assignable(place: &Fields<'_>) -> Result<Option<MacAddr>, Invalid> {
 /// A DHCP server answers to a link's MAC, so there is no address of its before there is a link.
 fn gives_before_the_link_is_made(ipam: &IpamConf) -> bool {
     match ipam {
-        IpamConf::None => false,
-        IpamConf::HostLocal(_) => true,
+        IpamConf::None | IpamConf::Dhcp(_) => false,
+        IpamConf::HostLocal(_) | IpamConf::Delegate(_) => true,
         IpamConf::Static(conf) => !conf.addresses.is_empty(),
-        IpamConf::Delegate(_) => !ipam.is_dhcp(),
     }
 }
 

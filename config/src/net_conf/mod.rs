@@ -1,5 +1,6 @@
 //! The configuration of one network, as a runtime hands it to the plugin on standard input.
 
+mod dhcp;
 mod duplicates;
 mod host_local;
 mod ipam;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+pub use dhcp::{ClientId, DEFAULT_DHCP_SOCKET, DhcpConf, Probe, ProvidedOption, WhenGone};
 pub use duplicates::Duplicates;
 pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
@@ -107,11 +109,18 @@ impl NetConf {
         sources.native = chosen.native;
         let ipam = IpamConf::parse(&sources)?;
         let root = &sources.root;
+        let kind = KindConf::parse(chosen.kind, &sources, &ipam)?;
+        let mut duplicates = Duplicates::parse(root)?;
+        if let IpamConf::Dhcp(dhcp) = &ipam {
+            dhcp.check_kind(&kind, root)?;
+            // It is the daemon that looks for the address, to decline it if it is taken.
+            duplicates.probe_v4 = false;
+        }
         Ok(Self {
             name,
-            kind: KindConf::parse(chosen.kind, &sources, &ipam)?,
+            kind,
             ipam,
-            duplicates: Duplicates::parse(root)?,
+            duplicates,
             dns: Dns::parse(root)?,
             prev_result: root.get("prevResult").cloned(),
             device_info_file: sources.runtime.absolute_path("CNIDeviceInfoFile")?,

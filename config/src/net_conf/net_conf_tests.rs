@@ -139,6 +139,13 @@ fn nearly() -> impl Strategy<Value = Value> {
             "minID",
             "maxID",
             "interfaces",
+            "provide",
+            "request",
+            "option",
+            "value",
+            "fromArg",
+            "userClass",
+            "prefetch",
         ];
         let all = [&keys::all()[..], &inside].concat();
         let object =
@@ -163,6 +170,7 @@ proptest! {
         }
         let _ = IpamCall::parse(&config, &inputs, IpamName::HostLocal);
         let _ = IpamCall::parse(&config, &inputs, IpamName::Static);
+        let _ = IpamCall::parse(&config, &inputs, IpamName::Dhcp);
         let _ = wanted_resource(&config);
     }
 }

@@ -1,10 +1,8 @@
 //! What STATUS needs of a configuration: whether ADD can work, before there is a pod.
 
-use std::path::PathBuf;
-
 use serde_json::{Map, Value};
 
-use super::ipam::{IpamConf, dhcp_socket, ipam_type};
+use super::ipam::{IpamConf, ipam_type};
 use super::kind_name::{Chosen, KindName};
 use super::macvtap::MacvtapSource;
 use super::parent::ParentConf;
@@ -28,8 +26,6 @@ pub struct StatusConf {
     pub resource: Option<ResourceName>,
     /// Who gives the addresses; [`IpamConf::None`] too where only the runtime says which ones.
     pub ipam: IpamConf,
-    /// Where the daemon listens, if it is the plugin dhcp that gives the addresses.
-    pub dhcp_socket: Option<PathBuf>,
 }
 
 /// Stands for the device that ADD will be told: a domain that no machine has.
@@ -66,14 +62,12 @@ impl StatusConf {
                 MacvtapSource::Pool { .. } => None,
             },
         };
-        let is_dhcp = conf.ipam.is_dhcp();
         Ok(Self {
             name: conf.name,
             kind,
             parent: parent.filter(|_| !told_later),
             resource,
             ipam: conf.ipam,
-            dhcp_socket: is_dhcp.then(|| dhcp_socket(&root)).transpose()?,
         })
     }
 }
@@ -185,15 +179,5 @@ mod tests {
         }
         let never = json!({"kind": "macvlan", "macFrom": "ip", "ipam": {"type": "dhcp"}});
         assert!(status(never).is_err());
-    }
-
-    #[test]
-    fn the_dhcp_daemon_has_a_socket() {
-        let socket =
-            |ipam: Value| status(json!({"kind": "macvlan", "ipam": ipam})).unwrap().dhcp_socket;
-        assert_eq!(socket(json!({"type": "dhcp"})), Some(PathBuf::from("/run/cni/dhcp.sock")));
-        let named = json!({"type": "dhcp", "daemonSocketPath": "/run/d.sock"});
-        assert_eq!(socket(named), Some(PathBuf::from("/run/d.sock")));
-        assert_eq!(socket(json!({"type": "whereabouts", "daemonSocketPath": 1})), None);
     }
 }

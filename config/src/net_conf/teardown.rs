@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::host_local;
 use super::ipam::ipam_type;
 use super::ipam_call::IpamName;
 use super::kind_name::KindName;
 use super::parse_name;
+use super::{dhcp, host_local};
 use crate::fields::Fields;
 use crate::{Invalid, NetworkName, PluginName};
 
@@ -22,6 +22,8 @@ pub struct TeardownConf {
     pub kind: Option<KindName>,
     /// Where host-local's reservations of the network are, if it is host-local that gave addresses.
     pub host_local_data_dir: Option<PathBuf>,
+    /// Where the DHCP daemon listens, if it is dhcp that gave addresses.
+    pub dhcp_socket: Option<PathBuf>,
     /// The other plugin that gave addresses, if one did.
     pub ipam_delegate: Option<PluginName>,
     /// Whether it is static that gave addresses, of which nothing is kept.
@@ -41,6 +43,7 @@ impl TeardownConf {
             name: parse_name(&root)?,
             kind: called_as.or_else(|| kind("kind")).or_else(|| kind("type")),
             host_local_data_dir: None,
+            dhcp_socket: None,
             ipam_delegate: None,
             is_static: false,
         };
@@ -48,6 +51,7 @@ impl TeardownConf {
             Err(_) | Ok(None) => {}
             Ok(Some("static")) => conf.is_static = true,
             Ok(Some("host-local")) => conf.host_local_data_dir = host_local_data_dir(&root),
+            Ok(Some("dhcp")) => conf.dhcp_socket = dhcp_socket(&root),
             Ok(Some(name)) => conf.ipam_delegate = name.parse().ok(),
         }
         Ok(conf)
@@ -61,10 +65,12 @@ impl TeardownConf {
     ) -> Result<Self, Invalid> {
         let root = Fields::unchecked(config, "");
         let is_host_local = called_as == IpamName::HostLocal;
+        let is_dhcp = called_as == IpamName::Dhcp;
         Ok(Self {
             name: parse_name(&root)?,
             kind: None,
             host_local_data_dir: is_host_local.then(|| host_local_data_dir(&root)).flatten(),
+            dhcp_socket: is_dhcp.then(|| dhcp_socket(&root)).flatten(),
             ipam_delegate: None,
             is_static: called_as == IpamName::Static,
         })
@@ -76,10 +82,15 @@ fn host_local_data_dir(root: &Fields<'_>) -> Option<PathBuf> {
     root.inside("ipam").and_then(|ipam| host_local::data_dir(&ipam)).ok()
 }
 
+/// Where the DHCP daemon listens; none where ADD has refused the place.
+fn dhcp_socket(root: &Fields<'_>) -> Option<PathBuf> {
+    root.inside("ipam").and_then(|ipam| dhcp::socket(&ipam)).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::DEFAULT_DATA_DIR;
     use super::super::testing::map;
+    use super::super::{DEFAULT_DATA_DIR, DEFAULT_DHCP_SOCKET};
     use super::*;
     use serde_json::json;
 
@@ -95,6 +106,7 @@ mod tests {
             name: "net".parse().unwrap(),
             kind: None,
             host_local_data_dir: None,
+            dhcp_socket: None,
             ipam_delegate: None,
             is_static: false,
         };
@@ -126,8 +138,15 @@ mod tests {
         assert_eq!(data_dir(json!({"type": "host-local", "dataDir": "x"})), None);
         assert_eq!(data_dir(json!({"type": "dhcp"})), None);
         let delegate = |ipam: Value| teardown(json!({"ipam": ipam})).ipam_delegate;
-        assert_eq!(delegate(json!({"type": "dhcp"})), "dhcp".parse().ok());
+        assert_eq!(delegate(json!({"type": "whereabouts"})), "whereabouts".parse().ok());
         assert_eq!(delegate(json!({"type": "static"})), None);
+        let socket = |ipam: Value| teardown(json!({"ipam": ipam})).dhcp_socket;
+        let named = json!({"type": "dhcp", "daemonSocketPath": "/x", "provide": "nonsense"});
+        assert_eq!(socket(named), Some(PathBuf::from("/x")));
+        assert_eq!(socket(json!({"type": "dhcp"})), Some(PathBuf::from(DEFAULT_DHCP_SOCKET)));
+        assert_eq!(socket(json!({"type": "dhcp", "daemonSocketPath": "x"})), None);
+        assert_eq!(socket(json!({"type": "whereabouts"})), None);
+        assert_eq!(delegate(json!({"type": "dhcp"})), None);
         assert!(teardown(json!({"ipam": {"type": "static", "addresses": 7}})).is_static);
     }
 
@@ -140,6 +159,9 @@ mod tests {
         assert_eq!((conf.kind, conf.ipam_delegate, conf.is_static), (None, None, false));
         let conf = TeardownConf::parse_ipam_call(&config, IpamName::Static).unwrap();
         assert_eq!((conf.host_local_data_dir, conf.is_static), (None, true));
+        let conf = TeardownConf::parse_ipam_call(&config, IpamName::Dhcp).unwrap();
+        assert_eq!(conf.dhcp_socket, Some(PathBuf::from(DEFAULT_DHCP_SOCKET)));
+        assert_eq!((conf.host_local_data_dir, conf.is_static), (None, false));
         assert!(TeardownConf::parse_ipam_call(&Map::new(), IpamName::Static).is_err());
     }
 }

@@ -165,7 +165,7 @@ fn status_tells_why_an_add_could_not_work() {
     let dhcp = network.with("ipam", json!({ "type": "dhcp", "daemonSocketPath": socket }));
     let (code, message) = status(&dhcp);
     assert_eq!(code, Some(51));
-    assert!(message.starts_with("nobody listens on the DHCP daemon's socket"), "{message}");
+    assert!(message.starts_with("the DHCP daemon does not listen on "), "{message}");
     let vfs = lan.network(json!({ "type": "linkspan", "kind": "sriov" }));
     assert_eq!(status(&vfs), (Some(50), "this node has no VF".to_owned()));
 }

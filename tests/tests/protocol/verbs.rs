@@ -13,8 +13,17 @@ pub(crate) fn cases() -> [Case; 3] {
     ]
 }
 
-const NAMES: [&str; 8] =
-    ["linkspan", "sriov", "macvlan", "ipvlan", "macvtap", "host-local", "static", "anything"];
+const NAMES: [&str; 9] = [
+    "linkspan",
+    "sriov",
+    "macvlan",
+    "ipvlan",
+    "macvtap",
+    "host-local",
+    "static",
+    "dhcp",
+    "anything",
+];
 
 fn network(name: &str) -> Network {
     let ipam = json!({ "type": "static" });

@@ -1,0 +1,225 @@
+//! Addresses from a DHCP server: the daemon linkspan-dhcp acquires the lease and keeps it, and is asked here.
+
+mod error;
+mod lease;
+mod wishes;
+
+use std::path::Path;
+use std::time::Duration;
+
+use linkspan_config::NetworkName;
+use linkspan_config::net_conf::DhcpConf;
+use linkspan_linux::{Link, LinkChange, LinkKind, Netns, RouteSocket};
+use linkspan_proto::dhcp::question::About;
+use linkspan_proto::dhcp::{
+    self, AcquireReply, AcquireRequest, CheckReply, CheckRequest, CollectReply, CollectRequest,
+    Prefetch, Question, ReleaseReply, ReleaseRequest, StatusReply, StatusRequest, WarmReply,
+    WarmRequest,
+};
+use linkspan_proto::framing::Message;
+use linkspan_types::{MacAddr, VlanId};
+
+use crate::addresses;
+use crate::asked;
+use crate::spec::{AddResult, Attachment, AttachmentId, CniError, Code};
+pub use error::DhcpError;
+
+/// The lease of one attachment, from the side of who wants it.
+pub struct Dhcp<'a> {
+    conf: &'a DhcpConf,
+    network: &'a NetworkName,
+    attachment: &'a Attachment,
+    netns: &'a Path,
+    prefetch: Option<Prefetch>,
+    warm_mac: Option<MacAddr>,
+}
+
+/// A link of the pod that is to have a lease.
+pub struct PodLink<'a> {
+    /// A socket in the pod's namespace.
+    pub socket: &'a mut RouteSocket,
+    /// The namespace.
+    pub netns: &'a Netns,
+    /// The link. It is up afterwards, and has the MTU that the server says.
+    pub link: &'a mut Link,
+}
+
+/// How long the daemon may take to acquire a lease. It gives up by itself, at the latest when the reference's
+/// would (208 s); a daemon that ends closes the connection.
+const ACQUIRE_BOUND: Duration = Duration::from_secs(220);
+
+const DAEMON: &str = "the DHCP daemon";
+
+impl<'a> Dhcp<'a> {
+    /// The lease that a network wants for an attachment.
+    #[must_use]
+    pub fn new(
+        conf: &'a DhcpConf,
+        network: &'a NetworkName,
+        attachment: &'a Attachment,
+        netns: &'a Path,
+    ) -> Self {
+        Self { conf, network, attachment, netns, prefetch: None, warm_mac: None }
+    }
+
+    /// Takes a lease that the daemon keeps ready, if the network wants that and there is one. The link is to be
+    /// made with its MAC on this parent.
+    pub fn take_warm(
+        &mut self,
+        parent: &str,
+        vlan: Option<VlanId>,
+    ) -> Result<Option<MacAddr>, DhcpError> {
+        let Some(leases) = self.conf.prefetch else { return Ok(None) };
+        let prefetch = Prefetch {
+            leases: leases.get(),
+            parent: parent.to_owned(),
+            vlan: vlan.map_or(0, |vlan| u16::from(vlan).into()),
+        };
+        self.prefetch = Some(prefetch.clone());
+        let request = WarmRequest {
+            attachment: Some(self.key()),
+            prefetch: Some(prefetch),
+            wishes: Some(self.wishes(false)?),
+        };
+        let reply: WarmReply = ask(&self.conf.socket, About::Warm(request), asked::PATIENCE)?;
+        self.warm_mac = lease::mac(&reply.mac)?;
+        Ok(self.warm_mac)
+    }
+
+    /// Sets the link up, and acquires a lease over it.
+    pub fn acquire(&self, at: &mut PodLink<'_>) -> Result<AddResult, CniError> {
+        addresses::set_up(at.socket, at.link)?;
+        at.link.up = true;
+        // What is sent without a carrier is lost, and sent again only seconds later.
+        if let Err(e) = addresses::wait_for_carrier(at.socket, at.netns, at.link) {
+            eprintln!("linkspan: {} may have no carrier yet: {e}", at.link.name);
+        }
+        let is_ipvlan = matches!(at.link.kind, LinkKind::Ipvlan { .. });
+        let request = AcquireRequest {
+            attachment: Some(self.key()),
+            netns: self.netns.to_string_lossy().into_owned(),
+            wishes: Some(self.wishes(is_ipvlan)?),
+            pod: self.pod(),
+            warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+        };
+        let reply: AcquireReply = ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)?;
+        if !reply.error.is_empty() {
+            let AcquireReply { error, advice, .. } = reply;
+            return Err(DhcpError::Refused { error, advice }.into());
+        }
+        let lease = reply.lease.unwrap_or_default();
+        let result = lease::result(&lease, self.conf.priority).map_err(CniError::from);
+        let taken = result.and_then(|result| self.shrink(at, lease.mtu).map(|()| result));
+        taken.inspect_err(|_| release(self.socket(), self.network, &self.attachment.id))
+    }
+
+    /// Gives the link the server's MTU where that is smaller than its own: what a link can do, no server knows.
+    fn shrink(&self, at: &mut PodLink<'_>, mtu: u32) -> Result<(), CniError> {
+        let mtu = mtu.try_into().ok().filter(|_| self.conf.takes_mtu);
+        if let Some(mtu) = mtu.filter(|mtu| u32::from(*mtu) < at.link.mtu) {
+            let change = LinkChange { mtu: Some(mtu), ..LinkChange::default() };
+            at.socket.change_link(at.link.index, &change)?;
+            at.link.mtu = mtu.into();
+        }
+        Ok(())
+    }
+
+    /// The result of an ADD with what the server says by now, and in what the lease is not as it should be.
+    pub fn check(&self, result: AddResult) -> Result<(AddResult, Vec<String>), DhcpError> {
+        let request = CheckRequest { attachment: Some(self.key()) };
+        let reply: CheckReply = ask(&self.conf.socket, About::Check(request), asked::PATIENCE)?;
+        let now = reply.lease.map(|lease| lease::result(&lease, self.conf.priority)).transpose()?;
+        let name = &self.attachment.id.if_name;
+        Ok((lease::renewed(result, now, name.as_str()), reply.differences))
+    }
+
+    /// Where the daemon listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.conf.socket
+    }
+
+    fn wishes(&self, broadcast: bool) -> Result<dhcp::Wishes, DhcpError> {
+        let prefetch = self.prefetch.clone();
+        Ok(dhcp::Wishes { prefetch, ..wishes::of(self.conf, &self.attachment.args, broadcast)? })
+    }
+
+    fn key(&self) -> dhcp::Attachment {
+        key(self.network, &self.attachment.id)
+    }
+
+    fn pod(&self) -> String {
+        let args = &self.attachment.args;
+        match (&args.pod_namespace, &args.pod_name) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Gives an attachment's lease back. That can't fail: where the daemon is down, it finds out later that the pod is
+/// gone, and the lease runs out in any case.
+pub fn release(socket: &Path, network: &NetworkName, owner: &AttachmentId) {
+    let request = ReleaseRequest { attachment: Some(key(network, owner)) };
+    let told = match ask::<ReleaseReply>(socket, About::Release(request), asked::PATIENCE) {
+        Ok(reply) if reply.error.is_empty() => return,
+        Ok(reply) => reply.error,
+        Err(error) => CniError::from(error).msg,
+    };
+    eprintln!("linkspan: a lease of network {network} was not given back: {told}");
+}
+
+/// Gives back all leases of a network that are not of these attachments, and returns whose those were. It can't
+/// fail, as with [`release`].
+#[must_use]
+pub fn retain(socket: &Path, network: &NetworkName, valid: &[AttachmentId]) -> Vec<String> {
+    let valid = valid.iter().map(|id| key(network, id)).collect();
+    let request = CollectRequest { network: network.to_string(), valid };
+    match ask::<CollectReply>(socket, About::Collect(request), asked::PATIENCE) {
+        Ok(reply) => {
+            let shown = |one: &dhcp::Attachment| {
+                let dhcp::Attachment { network, container_id, if_name } = one;
+                format!("the lease of {if_name} of container {container_id} on network {network}")
+            };
+            reply.collected.iter().map(shown).collect()
+        }
+        Err(error) => {
+            let told = CniError::from(error).msg;
+            eprintln!("linkspan: leases of network {network} were not given back: {told}");
+            Vec::new()
+        }
+    }
+}
+
+/// Asks whether the daemon could acquire a lease.
+pub fn status(socket: &Path, network: &NetworkName) -> Result<(), CniError> {
+    let request = StatusRequest { network: network.to_string() };
+    let reply = ask::<StatusReply>(socket, About::Status(request), asked::PATIENCE);
+    let refused = match reply {
+        Ok(reply) if reply.error.is_empty() => return Ok(()),
+        Ok(StatusReply { error, advice }) => DhcpError::Refused { error, advice },
+        Err(error) => error,
+    };
+    // Leases that nobody renews run out.
+    Err(CniError { code: Code::LimitedConnectivity, ..refused.into() })
+}
+
+fn key(network: &NetworkName, owner: &AttachmentId) -> dhcp::Attachment {
+    dhcp::Attachment {
+        network: network.to_string(),
+        container_id: owner.container_id.to_string(),
+        if_name: owner.if_name.to_string(),
+    }
+}
+
+fn ask<A: Message + Default>(
+    socket: &Path,
+    about: About,
+    patience: Duration,
+) -> Result<A, DhcpError> {
+    Ok(asked::ask(socket, DAEMON, &Question { about: Some(about) }, patience)?)
+}
+
+#[cfg(test)]
+#[path = "dhcp_tests.rs"]
+mod tests;
