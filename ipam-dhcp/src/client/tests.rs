@@ -1,6 +1,9 @@
 //! Cases of the state machine: what a client does, told what servers and neighbours do.
 
 mod acquire;
+mod any_order;
+mod hold;
+mod lease_times;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -41,6 +44,7 @@ struct Sent {
 const DISCOVER: u8 = 1;
 const REQUEST: u8 = 3;
 const DECLINE: u8 = 4;
+const RELEASE: u8 = 7;
 
 impl Played {
     fn new(probe: Probe) -> Self {

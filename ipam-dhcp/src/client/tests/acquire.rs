@@ -107,7 +107,7 @@ fn the_best_offer_wins() {
     }
     // After a lease has expired, its address is worth more than a long time.
     let mut played = Played::bound(Probe::Never, 60);
-    played.pass(Duration::from_secs(60));
+    played.pass(Duration::from_mins(1));
     assert_eq!(played.client.state_name(), "SELECTING");
     played.offer(SERVER, terms(ADDRESS, 60));
     played.offer(OTHER_SERVER, terms(OTHER_ADDRESS, 3600));
@@ -164,7 +164,7 @@ fn a_request_whose_answer_is_lost_is_repeated_for_a_minute() {
     played.tell(Event::Start);
     played.offer(SERVER, terms(ADDRESS, 3600));
     played.pass(MOMENT);
-    let actions = played.pass(Duration::from_secs(60));
+    let actions = played.pass(Duration::from_mins(1));
     assert_eq!(kinds(&actions), [REQUEST, REQUEST, REQUEST, DISCOVER]);
     assert_eq!(sent(&actions)[3].requested, Some(ADDRESS), "it may be ours already");
 }
