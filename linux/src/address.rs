@@ -3,9 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, Parseable};
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_CREATE, NLM_F_EXCL, NlasIterator, Parseable,
+};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeader, AddressMessage,
+};
 use rtnetlink::AddressMessageBuilder;
 
 use crate::netlink::{NetlinkError, RouteSocket};
@@ -80,9 +84,8 @@ impl RouteSocket {
         request.header.index = index;
         let mut all = Vec::new();
         for reply in self.dump_some(&RouteNetlinkMessage::GetAddress(request), &action)? {
-            let message = AddressMessage::parse(reply.as_slice())
-                .map_err(|e| NetlinkError::garbled(&action(), e))?;
-            all.extend(address_of(&message).map(|address| (message.header.index, address)));
+            let read = parse(&reply).map_err(|e| NetlinkError::garbled(&action(), e))?;
+            all.extend(read);
         }
         Ok(all)
     }
@@ -101,21 +104,31 @@ fn message(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-fn address_of(message: &AddressMessage) -> Option<Address> {
+/// `IFA_LABEL` of `linux/if_addr.h`: a name, which need not be UTF-8, and the crate would take no other.
+const IFA_LABEL: u16 = 3;
+
+/// Reads an `RTM_NEWADDR` message: the link's index, and its address; nothing for an address of another family.
+fn parse(reply: &[u8]) -> Result<Option<(u32, Address)>, DecodeError> {
+    let header = AddressHeader::parse(reply)?;
     let (mut local, mut other, mut flags) = (None, None, AddressFlags::empty());
-    for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(ip) => local = Some(*ip),
-            AddressAttribute::Address(ip) => other = Some(*ip),
-            AddressAttribute::Flags(all) => flags = *all,
+    for attribute in NlasIterator::new(&reply[header.buffer_len()..]) {
+        let attribute = attribute?;
+        if attribute.kind() == IFA_LABEL {
+            continue;
+        }
+        match AddressAttribute::parse(&attribute)? {
+            AddressAttribute::Local(ip) => local = Some(ip),
+            AddressAttribute::Address(ip) => other = Some(ip),
+            AddressAttribute::Flags(all) => flags = all,
             _ => {}
         }
     }
     // The link's own address: on a point-to-point link `IFA_ADDRESS` is the other end's.
-    let ip: IpAddr = local.or(other)?;
-    Some(Address {
-        net: IpNet::new(ip, message.header.prefix_len).ok()?,
+    let net = local.or(other).and_then(|ip: IpAddr| IpNet::new(ip, header.prefix_len).ok());
+    let address = |net| Address {
+        net,
         tentative: flags.contains(AddressFlags::Tentative),
         duplicate: flags.contains(AddressFlags::Dadfailed),
-    })
+    };
+    Ok(net.map(|net| (header.index, address(net))))
 }

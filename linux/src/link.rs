@@ -12,7 +12,7 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::LinkUnspec;
 
-use crate::netlink::{NetlinkError, RouteSocket};
+use crate::netlink::{NetlinkError, RouteSocket, text_of};
 use crate::netns::Netns;
 
 pub use kind::LinkKind;
@@ -24,7 +24,8 @@ pub struct Link {
     /// The number that names it within its namespace; it keeps it when it moves, unless the number is taken
     /// where it goes.
     pub index: u32,
-    /// Its name. Not an [`IfName`]: what others called a link need not be a name that we would give.
+    /// Its name. Not an [`IfName`]: what others called a link need not be a name that we would give. Bytes that are
+    /// no UTF-8 are replaced, which no [`IfName`] has, so that no other link is taken for this one.
     pub name: String,
     /// Its other names.
     pub alt_names: Vec<String>,
@@ -187,9 +188,16 @@ impl Link {
         let mut link = Self::of(&header);
         for attribute in NlasIterator::new(&reply[header.buffer_len()..]) {
             let attribute = attribute.map_err(garbled)?;
-            if READ.contains(&attribute.kind()) {
-                let family = header.interface_family;
-                link.read(LinkAttribute::parse_with_param(&attribute, family).map_err(garbled)?);
+            match attribute.kind() {
+                // The crate would take no name that is not UTF-8, and one such link would hide all the others.
+                IFLA_IFNAME => link.name = text_of(&attribute),
+                IFLA_PROP_LIST => link.alt_names = alt_names(attribute.value()),
+                kind if READ.contains(&kind) => {
+                    let family = header.interface_family;
+                    let read = LinkAttribute::parse_with_param(&attribute, family);
+                    link.read(read.map_err(garbled)?);
+                }
+                _ => {}
             }
         }
         Ok(link)
@@ -216,7 +224,6 @@ impl Link {
 
     fn read(&mut self, attribute: LinkAttribute) {
         match attribute {
-            LinkAttribute::IfName(name) => self.name = name,
             LinkAttribute::Address(bytes) => {
                 self.mac = bytes.as_slice().try_into().ok().map(MacAddr);
             }
@@ -226,22 +233,24 @@ impl Link {
             LinkAttribute::Link(index) => self.parent = Some(index),
             LinkAttribute::LinkNetNsId(_) => self.parent_is_elsewhere = true,
             LinkAttribute::ParentDevName(device) => self.pci = device.parse().ok(),
-            LinkAttribute::PropList(properties) => {
-                self.alt_names.extend(properties.into_iter().filter_map(
-                    |property| match property {
-                        Prop::AltIfName(name) => Some(name),
-                        _ => None,
-                    },
-                ));
-            }
             _ => {}
         }
     }
 }
 
-/// The attributes that a [`Link`] is read from: `IFLA_ADDRESS`, `IFNAME`, `MTU`, `LINK`, `MASTER`, `LINKINFO`,
-/// `LINK_NETNSID`, `PROP_LIST` and `PARENT_DEV_NAME` of `linux/if_link.h`.
-const READ: [u16; 9] = [1, 3, 4, 5, 10, 18, 37, 52, 56];
+// Of `linux/if_link.h`.
+const IFLA_IFNAME: u16 = 3;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
+
+/// The other attributes that a [`Link`] is read from: `IFLA_ADDRESS`, `MTU`, `LINK`, `MASTER`, `LINKINFO`,
+/// `LINK_NETNSID` and `PARENT_DEV_NAME`.
+const READ: [u16; 7] = [1, 4, 5, 10, 18, 37, 56];
+
+fn alt_names(properties: &[u8]) -> Vec<String> {
+    let properties = NlasIterator::new(properties).map_while(Result::ok);
+    properties.filter(|property| property.kind() == IFLA_ALT_IFNAME).map(|p| text_of(&p)).collect()
+}
 
 /// A request that keeps the kernel from filling in counters that nobody reads.
 fn request() -> LinkMessage {

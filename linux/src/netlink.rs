@@ -7,14 +7,14 @@ mod refusal;
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NlaBuffer};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::netns::Netns;
 
 use connection::{Connection, Reply, Size};
-pub(crate) use generic::{GenericSocket, text_attribute, text_of};
+pub(crate) use generic::{GenericSocket, text_attribute};
 use refusal::Cause;
 pub use refusal::{Errno, NetlinkError};
 
@@ -114,4 +114,10 @@ impl RouteSocket {
         }
         Err(Cause::Torn)
     }
+}
+
+/// The text of an attribute, up to its zero byte; bytes that are no UTF-8 are replaced.
+pub(crate) fn text_of(attribute: &NlaBuffer<&[u8]>) -> String {
+    let text = attribute.value().split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }

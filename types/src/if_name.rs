@@ -9,7 +9,8 @@ use crate::text::{ParseError, serde_as_text};
 /// A network interface name that the kernel takes: 1 to 15 bytes, not `.` or `..`, without `/`,
 /// `:` or white space (`dev_valid_name` in the kernel's `net/core/dev.c`).
 ///
-/// `%` is refused too: the kernel would read `eth%d` as a pattern and choose a name of its own.
+/// `%` is refused too: the kernel would read `eth%d` as a pattern and choose a name of its own. And so is `U+FFFD`: it
+/// stands for bytes of a name that are not UTF-8, and would find another link, or none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IfName(String);
 
@@ -37,7 +38,10 @@ impl FromStr for IfName {
         let valid = (1..=15).contains(&text.len())
             && text != "."
             && text != ".."
-            && !text.contains(|c: char| matches!(c, '/' | ':' | '%' | '\0') || c.is_whitespace());
+            && !text.contains(|c: char| {
+                matches!(c, '/' | ':' | '%' | '\0' | char::REPLACEMENT_CHARACTER)
+                    || c.is_whitespace()
+            });
         if valid {
             Ok(Self(text.to_owned()))
         } else {
@@ -81,9 +85,19 @@ mod tests {
 
     #[test]
     fn refuses_everything_else() {
-        for text in
-            ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "eth%d", "a\0b", "sixteen-chars-xy"]
-        {
+        for text in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a:b",
+            "a b",
+            "a\tb",
+            "eth%d",
+            "a\0b",
+            "sixteen-chars-xy",
+            "a\u{fffd}",
+        ] {
             assert!(text.parse::<IfName>().is_err(), "{text:?} was taken");
         }
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::path::Path;
 
 use linkspan_tests::recorded;
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
@@ -254,13 +255,19 @@ fn links_that_lead_nowhere_or_are_none_hurt_nobody() {
 
 #[test]
 fn an_interface_without_a_proper_name_takes_its_device_with_it() {
-    let tree = recorded::tree("intel_x710");
-    let nic = "devices/pci0000:3a/0000:3a:00.0/0000:3b:02.1/net/a%d";
-    fs::create_dir(tree.root().join(nic)).unwrap();
-    std::os::unix::fs::symlink(format!("../../{nic}"), tree.root().join("class/net/a%d")).unwrap();
-    let (devices, errors) = read_with_errors(&tree);
-    assert!(!ids(&devices).contains(&"0000:3b:02.1".to_owned()));
-    assert_eq!(errors, [r#"/class/net/a%d is "a%d", expected the name of a network interface"#]);
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    for (name, shown) in [(&b"a%d"[..], "a%d"), (b"a\xff", "a\u{fffd}")] {
+        let (tree, name) = (recorded::tree("intel_x710"), OsStr::from_bytes(name));
+        let net = Path::new("devices/pci0000:3a/0000:3a:00.0/0000:3b:02.1/net").join(name);
+        fs::create_dir(tree.root().join(&net)).unwrap();
+        let link = tree.root().join("class/net").join(name);
+        std::os::unix::fs::symlink(Path::new("../..").join(net), link).unwrap();
+        let (devices, errors) = read_with_errors(&tree);
+        assert!(!ids(&devices).contains(&"0000:3b:02.1".to_owned()));
+        let expected = "expected the name of a network interface";
+        assert_eq!(errors, [format!("/class/net/{shown} is {shown:?}, {expected}")]);
+    }
 }
 
 #[test]

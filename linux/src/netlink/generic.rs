@@ -1,6 +1,6 @@
 //! Generic netlink: what subsystems of the kernel beside the routing one can be asked, each under a name of its own.
 
-use netlink_packet_core::{DefaultNla, Emitable, NetlinkSerializable, NlaBuffer, NlasIterator};
+use netlink_packet_core::{DefaultNla, Emitable, NetlinkSerializable, NlasIterator};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
 use super::connection::Connection;
@@ -72,12 +72,6 @@ pub(crate) fn text_attribute(kind: u16, text: &str) -> DefaultNla {
     let mut value = text.as_bytes().to_vec();
     value.push(0);
     DefaultNla::new(kind, value)
-}
-
-/// The text of an attribute, up to its zero byte.
-pub(crate) fn text_of(attribute: &NlaBuffer<&[u8]>) -> String {
-    let text = attribute.value().split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
 }
 
 fn family_id(reply: &[u8]) -> Result<u16, String> {

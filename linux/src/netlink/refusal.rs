@@ -119,8 +119,7 @@ fn sentence(attributes: &[u8]) -> Option<String> {
     let message = NlasIterator::new(attributes)
         .map_while(Result::ok)
         .find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)?;
-    let text = message.value().split(|b| *b == 0).next()?;
-    (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+    Some(super::text_of(&message)).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

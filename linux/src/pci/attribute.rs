@@ -1,5 +1,6 @@
 //! Reading sysfs's files: bounded, trimmed, UTF-8 or refused, with errors that name the file.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -98,9 +99,15 @@ pub(super) fn file_name(path: &Path) -> Result<&str, SysfsError> {
         .ok_or_else(|| SysfsError::unexpected(path, &name.to_string_lossy(), "a UTF-8 name"))
 }
 
-/// The names in a directory, in no order; none where there is no such directory. No part of the kernel gives a
-/// name that is not UTF-8; where an administrator did, its strange bytes are replaced.
+/// The names in a directory as text, in no order. No part of the kernel gives a name that is not UTF-8; where an
+/// administrator did, its strange bytes are replaced.
 pub(super) fn entries(directory: &Path) -> Result<Vec<String>, SysfsError> {
+    let names = file_names(directory)?;
+    Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+/// The names in a directory, in no order; none where there is no such directory.
+pub(super) fn file_names(directory: &Path) -> Result<Vec<OsString>, SysfsError> {
     let Some(entries) = if_present(fs::read_dir(directory), directory)? else {
         return Ok(Vec::new());
     };
@@ -108,7 +115,7 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>, SysfsError> {
     for entry in entries {
         // A directory that goes while it is read has no more entries.
         let Some(entry) = if_present(entry, directory)? else { break };
-        names.push(entry.file_name().to_string_lossy().into_owned());
+        names.push(entry.file_name());
     }
     Ok(names)
 }

@@ -24,7 +24,8 @@ pub enum Owner {
 /// Something that belongs to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
-    /// Its name in its class or on its bus, which need not be one that we would give.
+    /// Its name in its class or on its bus, which need not be one that we would give: bytes that are no UTF-8 are
+    /// replaced.
     pub name: String,
     /// Whose it is.
     pub owner: Owner,
@@ -105,7 +106,7 @@ impl Sysfs {
     fn owned(&self, directory: &str) -> Result<Vec<Owned>, SysfsError> {
         let directory = self.root.join(directory);
         let mut all = Vec::new();
-        for name in attribute::entries(&directory)? {
+        for name in attribute::file_names(&directory)? {
             let link = directory.join(&name);
             let target = match fs::read_link(&link) {
                 // No link, as `bonding_masters` among the interfaces.
@@ -115,7 +116,7 @@ impl Sysfs {
             let Some(target) = target else { continue };
             let above = target.iter().rev().skip(1);
             if let Some(owner) = above.filter_map(|part| part.to_str()).find_map(owner) {
-                all.push(Owned { name, owner });
+                all.push(Owned { name: name.to_string_lossy().into_owned(), owner });
             }
         }
         Ok(all)

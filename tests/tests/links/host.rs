@@ -1,16 +1,21 @@
 //! What the links of a namespace are used for: the one look by which the device plugin tells what is in use.
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use linkspan_linux::{HostLinks, Netns};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
+use linkspan_types::IfName;
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
         members_children_addresses_and_default_routes_are_seen,
         a_child_in_another_namespace_has_no_parent_here,
+        a_name_that_is_no_text_hides_no_other_link,
     ]
 }
 
@@ -76,4 +81,31 @@ fn a_child_in_another_namespace_has_no_parent_here() {
     let host = look(&other);
     let child = host.links.iter().find(|link| link.name == "child").unwrap();
     assert!(child.parent.is_some() && child.parent_is_elsewhere, "{child:?}");
+}
+
+/// The kernel takes any bytes but a few.
+fn a_name_that_is_no_text_hides_no_other_link() {
+    let pod = Pod::new("host_bytes", "host");
+    let [name, alt_name] = [&b"up\xff\xfe"[..], b"other\xc3"].map(OsStr::from_bytes);
+    let ip = |arguments: &[&OsStr]| {
+        let all =
+            [OsStr::new("-n"), OsStr::new(pod.name())].into_iter().chain(arguments.iter().copied());
+        assert!(Command::new("ip").args(all).status().unwrap().success());
+    };
+    let words = |text: &'static str| text.split(' ').map(OsStr::new);
+    pod.run("ip", &["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
+    ip(&words("link set veth1 name").chain([name]).collect::<Vec<_>>());
+    ip(&words("link property add dev veth0 altname").chain([alt_name]).collect::<Vec<_>>());
+    // An IPv4 address is labelled with its link's name.
+    ip(&words("addr add 192.0.2.2/24 dev").chain([name]).collect::<Vec<_>>());
+
+    let host = look(&pod);
+    let mut names: Vec<_> = host.links.iter().map(|link| link.name.as_str()).collect();
+    names.sort_unstable();
+    let replaced = "up\u{fffd}\u{fffd}";
+    assert_eq!(names, ["lo", replaced, "veth0"]);
+    assert!(replaced.parse::<IfName>().is_err(), "it is nobody's name");
+    let link = |name: &str| host.links.iter().find(|link| link.name == name).unwrap();
+    assert_eq!(link("veth0").alt_names, ["other\u{fffd}"]);
+    assert!(host.addresses.iter().any(|(index, _)| *index == link(replaced).index));
 }
