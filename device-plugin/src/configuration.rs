@@ -21,6 +21,14 @@ pub(crate) struct Configuration {
     refused: Option<String>,
 }
 
+/// What the configuration wants.
+pub(crate) struct Configured {
+    /// The pools that it names.
+    pub(crate) pools: Vec<Pool>,
+    /// Whether each link is to have a pool, too.
+    pub(crate) any_link: bool,
+}
+
 /// A configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigurationError {
@@ -52,8 +60,8 @@ impl Configuration {
         Self { file, default_prefix, macvtap, refused: None }
     }
 
-    /// The pools that the file describes.
-    pub(crate) fn read(&self) -> Result<Vec<Pool>, ConfigurationError> {
+    /// What the file and the environment say.
+    pub(crate) fn read(&self) -> Result<Configured, ConfigurationError> {
         let macvtap = self.macvtap.as_deref().map(Resource::of_macvtap_cni).transpose();
         let macvtap = macvtap.map_err(|source| ConfigurationError::Environment { source })?;
         let mut list = match ResourceList::read(&self.file) {
@@ -63,20 +71,22 @@ impl Configuration {
             }
             list => list?,
         };
+        let any_link = macvtap.as_ref().is_some_and(Vec::is_empty);
         list.resources.extend(macvtap.into_iter().flatten());
-        Pool::all(list, &self.default_prefix)
-            .map_err(|source| ConfigurationError::Names { file: self.file.clone(), source })
+        let pools = Pool::all(list, &self.default_prefix)
+            .map_err(|source| ConfigurationError::Names { file: self.file.clone(), source })?;
+        Ok(Configured { pools, any_link })
     }
 
-    /// The pools of a file that may have changed; nothing where it can't be used, which is logged
+    /// What a file that may have changed says; nothing where it can't be used, which is logged
     /// once for each reason, or whenever somebody has `asked` for the reading.
-    pub(crate) fn read_again(&mut self, asked: bool) -> Option<Vec<Pool>> {
+    pub(crate) fn read_again(&mut self, asked: bool) -> Option<Configured> {
         let error = match self.read() {
-            Ok(pools) => {
+            Ok(configured) => {
                 if self.refused.take().is_some() {
                     tracing::info!("{} can be used again", self.file.display());
                 }
-                return Some(pools);
+                return Some(configured);
             }
             Err(error) => error,
         };

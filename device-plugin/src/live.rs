@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use linkspan_linux::inotify::DirectoryEvent;
+use linkspan_types::IfName;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Configured};
 use crate::counts::{NodeCounts, PoolCounts};
 use crate::files::Files;
 use crate::holders::{Holders, HoldersError, PodResources};
 use crate::kept::Known;
 use crate::offers::{Offered, Offers};
-use crate::pools::{Excluded, Pool};
+use crate::pools::{self, Excluded, Pool};
 use crate::prepare::Host;
 use crate::provision::Order;
 use crate::register::{Registrar, Way};
@@ -26,6 +27,9 @@ use crate::watch::{Changes, NodeWatch};
 /// The pools of the configuration in force.
 pub(crate) struct Live {
     configuration: Configuration,
+    configured: Configured,
+    /// Links that were to have a pool, and could not.
+    without_pool: Vec<IfName>,
     offers: Offers,
     host: Arc<Host>,
     files: Files,
@@ -88,7 +92,7 @@ impl Question {
 impl Live {
     /// Serves nothing yet.
     pub(crate) fn new(
-        configuration: Configuration,
+        (configuration, configured): (Configuration, Configured),
         host: Host,
         way: Way,
         directory: broadcast::Sender<DirectoryEvent>,
@@ -100,6 +104,8 @@ impl Live {
         let files = Files { host: Arc::clone(&host), pod_resources: Arc::clone(&pod_resources) };
         Self {
             configuration,
+            configured,
+            without_pool: Vec::new(),
             offers: Offers::new(host.sysfs.clone(), Arc::clone(&counts)),
             host,
             files,
@@ -115,12 +121,12 @@ impl Live {
     }
 
     /// Serves the first pools. Devices that pods got from an earlier run are where they were then.
-    pub(crate) async fn start(&mut self, pools: Vec<Pool>) {
+    pub(crate) async fn start(&mut self) {
         let answer = timeout(FIRST_ANSWER, self.pod_resources.holders()).await;
         let is_settled = matches!(&answer, Ok(Ok(_) | Err(HoldersError::Missing(_))));
         self.question.was_answered.send_replace(is_settled);
         let holders = answer.ok().and_then(Result::ok);
-        self.configure(pools, holders.as_deref().map_or(Known::Never, Known::Holders));
+        self.follow(holders.as_deref().map_or(Known::Never, Known::Holders));
     }
 
     /// Looks again whenever something may have changed; returns only an error.
@@ -132,9 +138,10 @@ impl Live {
             tokio::select! {
                 changes = node.changed(self.offers.due()) => {
                     let Changes { configuration, asked } = changes?;
-                    match configuration.then(|| self.read_again(asked)).flatten() {
-                        Some(pools) => self.configure(pools, Known::NotYet),
-                        None => self.offers.look(Known::NotYet),
+                    if configuration && self.read_again(asked) {
+                        self.follow(Known::NotYet);
+                    } else {
+                        self.look(Known::NotYet);
                     }
                     self.orders.send_modify(|order| order.asked += u64::from(asked));
                     if self.offers.is_waiting() {
@@ -180,8 +187,8 @@ impl Live {
         }
         self.question.is_vain = matches!(answer, Err(HoldersError::Missing(_)));
         match answer {
-            Ok(holders) => self.offers.look(Known::Holders(&holders)),
-            Err(HoldersError::Missing(_)) => self.offers.look(Known::Never),
+            Ok(holders) => self.look(Known::Holders(&holders)),
+            Err(HoldersError::Missing(_)) => self.look(Known::Never),
             // A kubelet that isn't there gives no device to a pod: it will be asked again.
             Err(error) => {
                 let error = anyhow::Error::new(error);
@@ -196,7 +203,45 @@ impl Live {
         }
     }
 
-    /// Puts a configuration into force: serves the pools that are new. Those that are gone end by
+    /// Puts into force what is configured, with the links that there are.
+    fn follow(&mut self, known: Known<'_>) {
+        let pools = self.wanted();
+        self.configure(pools, known);
+        self.follow_links();
+    }
+
+    /// Looks at the node for the pools that are in force, and for links that are to have one.
+    fn look(&mut self, known: Known<'_>) {
+        self.offers.look(known);
+        self.follow_links();
+    }
+
+    fn follow_links(&mut self) {
+        if self.configured.any_link {
+            let pools = self.wanted();
+            if pools != self.offers.pools() {
+                self.configure(pools, Known::NotYet);
+            }
+        }
+    }
+
+    /// The pools that are to be in force, as far as the node was seen.
+    fn wanted(&mut self) -> Vec<Pool> {
+        if !self.configured.any_link {
+            return self.configured.pools.clone();
+        }
+        let links = self.offers.free_wires();
+        let (pools, without) = pools::with_any_links(&self.configured.pools, links);
+        for link in without.iter().filter(|link| !self.without_pool.contains(link)) {
+            tracing::warn!(
+                "{link} has no pool of shares: no resource can be called so, or another is; name one in DP_MACVTAP_CONF"
+            );
+        }
+        self.without_pool = without;
+        pools
+    }
+
+    /// Puts pools into force: serves the pools that are new. Those that are gone end by
     /// themselves.
     fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) {
         self.orders.send_modify(|order| order.pools = Arc::new(pools.clone()));
@@ -236,13 +281,16 @@ impl Live {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn read_again(&mut self, asked: bool) -> Option<Vec<Pool>> {
-        let pools = self.configuration.read_again(asked);
-        self.counts.is_refused.store(pools.is_none(), Ordering::Relaxed);
-        if pools.is_none() {
-            self.counts.refused_configurations.add_one();
+    /// Whether the configuration can be used.
+    fn read_again(&mut self, asked: bool) -> bool {
+        let configured = self.configuration.read_again(asked);
+        let is_refused = configured.is_none();
+        self.counts.is_refused.store(is_refused, Ordering::Relaxed);
+        match configured {
+            Some(configured) => self.configured = configured,
+            None => self.counts.refused_configurations.add_one(),
         }
-        pools
+        !is_refused
     }
 
     /// What has happened.

@@ -99,7 +99,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Listen first, then look: what changes in between is seen twice, and never missed.
     let file = configuration.watch();
-    let pools = configuration.read()?;
+    let configured = configuration.read()?;
     let file = file
         .with_context(|| format!("cannot watch {} for changes", configuration.file().display()))?;
     let node = NodeWatch::new(file).context("cannot listen for changes of this node")?;
@@ -125,13 +125,14 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
     let provisioner = Provisioner::new(&host, Arc::clone(&pod_resources));
     let outcomes = provisioner.outcomes();
     let orders = tokio::select! {
-        orders = provisioner.start(&pools) => orders,
+        orders = provisioner.start(&configured.pools) => orders,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
     let holders = Arc::clone(&pod_resources);
+    let configuration = (configuration, configured);
     let mut live = Live::new(configuration, host, way.clone(), events.clone(), holders, orders);
-    live.start(pools).await;
+    live.start().await;
 
     // What others ask for may fail to be served: the kubelet is served all the same.
     let mut tellers = JoinSet::new();

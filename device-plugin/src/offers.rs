@@ -172,6 +172,21 @@ impl Offers {
         Ok(())
     }
 
+    /// The pools that are in force.
+    pub(crate) fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// The Ethernet links of devices that are in no pool, and bonds.
+    pub(crate) fn free_wires(&self) -> Vec<IfName> {
+        let offers: Vec<_> = self.current.iter().map(|current| current.offer.borrow()).collect();
+        let members = offers.iter().flat_map(|offer| &offer.members);
+        let taken: BTreeSet<&str> =
+            members.flat_map(|member| &member.device.net_names).map(IfName::as_str).collect();
+        let wires = self.inventory.interfaces.wires();
+        wires.filter(|name| !taken.contains(name.as_str())).collect()
+    }
+
     /// The devices that are not offered though a pool selects them, now and later.
     pub(crate) fn excluded(&self) -> watch::Receiver<Vec<Excluded>> {
         self.excluded.subscribe()

@@ -3,6 +3,7 @@
 //! What the host needs for itself is never offered, whatever a selector says: a NIC by which the node lives, a
 //! member of a bond, a PF whose VFs are in use.
 
+mod any_link;
 mod excluded;
 mod health;
 mod selects;
@@ -16,6 +17,7 @@ use crate::inventory::{Device, Inventory};
 
 use excluded::Host;
 
+pub(crate) use any_link::with_any_links;
 pub(crate) use excluded::Excluded;
 pub(crate) use health::{Health, Reason};
 
@@ -24,6 +26,8 @@ pub(crate) use health::{Health, Reason};
 pub(crate) struct Pool {
     pub(crate) name: PoolName,
     pub(crate) resource: Resource,
+    /// Whether nobody has named it, and it is there because its link is. It keeps no device from others.
+    pub(crate) is_of_any_link: bool,
 }
 
 /// A pool's whole name, as pods ask for it: `linkspan.dev/fast`.
@@ -84,18 +88,19 @@ impl Pool {
         for (second, resource) in list.resources.into_iter().enumerate() {
             let prefix = resource.prefix.as_ref().unwrap_or(default_prefix).clone();
             let name = PoolName { prefix, name: resource.name.clone() };
-            // Links of shares are called after the resource alone.
-            let has_shares = resource.shares.is_some();
-            let is_taken = |pool: &Self| {
-                let share_links = has_shares && pool.resource.shares.is_some();
-                pool.name == name || (share_links && pool.resource.name == resource.name)
-            };
-            if let Some(first) = pools.iter().position(is_taken) {
-                return Err(DuplicateName { name: name.to_string(), first, second });
+            let pool = Self { name, resource, is_of_any_link: false };
+            if let Some(first) = pools.iter().position(|other| other.collides_with(&pool)) {
+                return Err(DuplicateName { name: pool.name.to_string(), first, second });
             }
-            pools.push(Self { name, resource });
+            pools.push(pool);
         }
         Ok(pools)
+    }
+
+    /// Whether there can't be both. Links of shares are called after the resource alone.
+    fn collides_with(&self, other: &Self) -> bool {
+        let have_shares = self.resource.shares.is_some() && other.resource.shares.is_some();
+        self.name == other.name || (have_shares && self.resource.name == other.resource.name)
     }
 }
 

@@ -4,11 +4,11 @@ mod kind;
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use linkspan_types::{IfName, MacAddr, Mtu, PciAddress};
+use linkspan_types::{IfName, LinkType, MacAddr, Mtu, PciAddress};
 use netlink_packet_core::{Emitable, NLM_F_EXCL, NlasIterator, ParseableParametrized};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage, Prop,
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
 };
 use rtnetlink::LinkUnspec;
 
@@ -48,9 +48,9 @@ pub struct Link {
     pub parent: Option<u32>,
     /// Whether the parent is in another namespace than the link.
     pub parent_is_elsewhere: bool,
-    /// Whether it is an `InfiniBand` link: its hardware address has 20 bytes, and nothing rides on it that
-    /// expects Ethernet.
-    pub is_infiniband: bool,
+    /// What it carries; nothing for one that is no NIC's, such as the loopback. The hardware address of an
+    /// `InfiniBand` link has 20 bytes, and nothing rides on it that expects Ethernet.
+    pub link_type: Option<LinkType>,
     /// Whether its administrator has asked for promiscuous mode, which is what [`LinkChange`] sets and takes
     /// back. Bridges, macvlan links in mode `passthru` and captures ask for it on their own account, which
     /// does not show here.
@@ -217,7 +217,7 @@ impl Link {
             kind: LinkKind::None,
             parent: None,
             parent_is_elsewhere: false,
-            is_infiniband: header.link_layer_type == LinkLayerType::Infiniband,
+            link_type: LinkType::from_number(header.link_layer_type.into()),
             promiscuous: header.flags.contains(LinkFlags::Promisc),
         }
     }

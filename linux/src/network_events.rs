@@ -80,8 +80,8 @@ const SCOPE_LINK: u8 = 253;
 
 fn concerns_a_card(kind: u16, body: &[u8]) -> bool {
     match kind {
-        // Cards have no kind. A VLAN on a card is the host's use of it.
-        NEW_LINK | DELETED_LINK => matches!(link_kind(body), None | Some(b"vlan\0")),
+        // Cards have no kind. A VLAN on a card is the host's use of it, and a bond stands for its cards.
+        NEW_LINK | DELETED_LINK => matches!(link_kind(body), None | Some(b"vlan\0" | b"bond\0")),
         // `ifa_scope` of `struct ifaddrmsg`.
         NEW_ADDRESS | DELETED_ADDRESS => body.get(3) != Some(&SCOPE_LINK),
         // `rtm_dst_len` of `struct rtmsg`: each pod may have a route, but hardly the default one.
@@ -174,10 +174,11 @@ mod tests {
 
     #[test]
     fn cards_concern_us_and_pods_links_do_not() {
-        let table: [(u16, Vec<u8>, bool); 12] = [
+        let table: [(u16, Vec<u8>, bool); 13] = [
             (NEW_LINK, link(None), true),
             (DELETED_LINK, link(None), true),
             (NEW_LINK, link(Some(b"vlan\0")), true),
+            (DELETED_LINK, link(Some(b"bond\0")), true),
             (NEW_LINK, link(Some(b"veth\0")), false),
             (DELETED_LINK, link(Some(b"macvlan\0")), false),
             (NEW_ADDRESS, vec![2, 24, 0, 0], true),

@@ -59,6 +59,28 @@ impl Daemon {
         Self::start("linkspan-device-plugin", &arguments)
     }
 
+    /// Starts the device plugin with a network namespace for the host's, and with these variables: `NAME=VALUE`. Its
+    /// configuration is `config.json` in the folder, where it also writes.
+    #[must_use]
+    pub fn device_plugin_in(
+        netns: &Path,
+        environment: &[&str],
+        kubelet: &Path,
+        folder: &Path,
+    ) -> Self {
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (config, socket, info) = (path("config.json"), path("devices.sock"), path("devinfo"));
+        let arguments = [
+            ["--kubelet-dir", kubelet.to_str().unwrap()],
+            ["--config-file", &config],
+            ["--devices-socket", &socket],
+            ["--device-info-dir", &info],
+        ];
+        let netns = format!("--net={}", netns.display());
+        let wrapper = [&["nsenter", &netns, "env"], environment].concat();
+        Self::start_by(&wrapper, "linkspan-device-plugin", arguments.as_flattened())
+    }
+
     /// What it has written to standard error so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use linkspan_linux::{DevlinkSocket, RouteSocket, VfSettings, VfTraffic};
 use linkspan_tests::cni::Network;
+use linkspan_tests::daemon::Daemon;
 use linkspan_tests::harness::{self, Need};
+use linkspan_tests::kubelet::Kubelet;
 use linkspan_tests::pods::{Pod, run};
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use linkspan_tests::{cases, wait};
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ports_and_vfs_may_come_and_go_while_we_look,
         a_vf_without_its_pf_is_moved_and_comes_back,
         devlink_tells_what_runs_in_a_device,
+        each_nic_and_bond_has_a_pool_of_shares_while_it_is_there,
     ];
     let counted = cases![&[Need::Root, Need::Netdevsim, Need::Tool("strace")];
         of_512_vfs_an_add_asks_once_and_a_del_never,
@@ -323,4 +326,45 @@ fn devlink_tells_what_runs_in_a_device() {
     for (bus, device) in [("pci", "0000:f0:00.0"), ("netdevsim", "netdevsim99"), ("", "")] {
         assert_eq!(devlink.running_versions(bus, device).unwrap(), None, "{bus}/{device}");
     }
+}
+
+/// As macvtap-cni's device plugin has it where it is told of no link.
+fn each_nic_and_bond_has_a_pool_of_shares_while_it_is_there() {
+    const BOUND: Duration = Duration::from_secs(20);
+    let _simulated = Simulated::new(18, 1);
+    let host = Pod::new("anylink", "host");
+    let folder = tempfile::tempdir().unwrap();
+    let kubelet = Kubelet::start(&folder.path().join("kubelet"));
+    let variable = ["DP_MACVTAP_CONF=[]"];
+    let netns = host.netns();
+    let plugin = Daemon::device_plugin_in(&netns, &variable, kubelet.directory(), folder.path());
+    let pool = |link: &str| format!("macvtap.network.kubevirt.io/{link}");
+    let offered = |link: &str, count: usize| {
+        let pool = pool(link);
+        kubelet.wait_for(&format!("{count} of {pool}"), BOUND, |state| {
+            state.resources.contains_key(&pool) && state.allocatable(&pool).len() == count
+        })
+    };
+
+    for kind in ["dummy", "bridge", "bond"] {
+        host.run("ip", &["link", "add", &format!("{kind}0"), "type", kind]);
+    }
+    offered("bond0", 100);
+    run("ip", &["link", "set", PF, "netns", host.name()]);
+    offered(PF, 100);
+    // The peer does not mind what else the host does with it, and nor does the link.
+    host.run("ip", &["address", "add", "192.0.2.1/24", "dev", PF]);
+    host.run("ip", &["link", "set", PF, "up"]);
+    host.run("ip", &["route", "add", "default", "dev", PF]);
+    let share = format!("{PF}Mvp99");
+    let given = kubelet.allocate(&pool(PF), &[&share]).unwrap();
+    assert!(fs::exists(&given.devices[0].host_path).unwrap(), "{given:?}");
+
+    host.run("ip", &["link", "delete", "bond0"]);
+    offered("bond0", 0);
+    host.run("ip", &["link", "add", "bond0", "type", "bond"]);
+    let state = offered("bond0", 100);
+    let mut offered: Vec<&String> = state.resources.keys().collect();
+    offered.sort_unstable();
+    assert_eq!(offered, [&pool("bond0"), &pool(PF)], "{}", plugin.log());
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use linkspan_config::net_conf::SriovConf;
 use linkspan_linux::pci::Sysfs;
 use linkspan_linux::{Link, LinkChange, Netns, RouteSocket, SetVfError, VfChange, VfSettings};
-use linkspan_types::{IfName, MacAddr, Mtu, PciAddress, Rates, VlanRange};
+use linkspan_types::{IfName, LinkType, MacAddr, Mtu, PciAddress, Rates, VlanRange};
 use serde::{Deserialize, Serialize};
 
 pub use error::SriovError;
@@ -317,7 +317,7 @@ fn netdev(
 }
 
 fn usable(device: PciAddress, link: Link) -> Result<Link, SriovError> {
-    if link.is_infiniband {
+    if link.link_type == Some(LinkType::Infiniband) {
         return Err(SriovError::Infiniband { device, name: link.name });
     }
     if link.controller.is_some() {

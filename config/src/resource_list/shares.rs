@@ -73,31 +73,44 @@ impl Shares {
 
 impl Resource {
     /// The resources of the device plugin of macvtap-cni: what stands in its environment variable
-    /// `DP_MACVTAP_CONF`.
+    /// `DP_MACVTAP_CONF`. None at all means one for each link: [`Self::of_link`].
     pub fn of_macvtap_cni(text: &str) -> Result<Vec<Self>, Invalid> {
         const EXPECTED: &str = "a list of objects with `name` and `lowerDevice`";
         let list = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         let root = json!({ MACVTAP_CNI: list });
         let root = Fields::of("", &root, EXPECTED)?;
         let sections = root.sections(MACVTAP_CNI, EXPECTED)?;
-        if sections.is_empty() {
-            // The peer then takes every network card of the node.
-            let advice = "Name the host links of which pods are to have shares";
-            return Err(root.invalid(MACVTAP_CNI, EXPECTED).advise(advice));
-        }
         sections.iter().map(of_macvtap_cni).collect()
+    }
+
+    /// The resource that macvtap-cni makes of a host link where it is told of none: called after the link. Nothing
+    /// where a resource can't be called so.
+    #[must_use]
+    pub fn of_link(link: &IfName) -> Option<Self> {
+        let name = Some(link.as_str()).filter(|name| is_resource_name(name))?;
+        let shares = Shares {
+            kind: SharesKind::Macvtap,
+            lower_device: link.clone(),
+            mode: MacvlanMode::default(),
+            capacity: DEFAULT_CAPACITY,
+        };
+        Some(Self { prefix: Some(macvtap_cni_prefix()), shares: Some(shares), ..Self::named(name) })
     }
 }
 
 /// The variable's name.
 const MACVTAP_CNI: &str = "DP_MACVTAP_CONF";
 
+fn macvtap_cni_prefix() -> ResourcePrefix {
+    ResourcePrefix("macvtap.network.kubevirt.io".to_owned())
+}
+
 fn of_macvtap_cni(section: &Fields<'_>) -> Result<Resource, Invalid> {
     const NAME: &str = "a name of letters, digits, '-' and '_'";
     section.refuse_other_keys(&["name", "lowerDevice", "mode", "capacity"], |_| None)?;
     let name = section.text_where("name", NAME, is_resource_name)?;
     Ok(Resource {
-        prefix: Some(ResourcePrefix("macvtap.network.kubevirt.io".to_owned())),
+        prefix: Some(macvtap_cni_prefix()),
         shares: Some(Shares::of(SharesKind::Macvtap, section, section.is_set("capacity"))?),
         ..Resource::named(name.ok_or_else(|| section.invalid("name", NAME))?)
     })

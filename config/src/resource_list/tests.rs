@@ -264,7 +264,7 @@ fn the_environment_of_macvtap_cni_is_read_unchanged() {
             "nonsense",
             "`DP_MACVTAP_CONF` is \"nonsense\", expected a list of objects with `name` and `lowerDevice`",
         ),
-        ("[]", "`DP_MACVTAP_CONF` is [], expected a list of objects with `name` and `lowerDevice`"),
+        ("{}", "`DP_MACVTAP_CONF` is {}, expected a list of objects with `name` and `lowerDevice`"),
         (
             r#"[{"name": "a"}]"#,
             "`DP_MACVTAP_CONF[0].lowerDevice` is nothing, expected the name of a host link",
@@ -277,6 +277,16 @@ fn the_environment_of_macvtap_cni_is_read_unchanged() {
     for (text, message) in wrong {
         assert_eq!(Resource::of_macvtap_cni(text).unwrap_err().to_string(), message, "{text}");
     }
+}
+
+#[test]
+fn without_a_list_macvtap_cni_has_a_resource_for_each_link() {
+    assert_eq!(Resource::of_macvtap_cni("[]"), Ok(Vec::new()));
+    let of_link = |link: &str| Resource::of_link(&link.parse().unwrap());
+    let same = r#"[{"name": "bond0", "lowerDevice": "bond0"}]"#;
+    assert_eq!(of_link("bond0"), Resource::of_macvtap_cni(same).unwrap().pop());
+    // The kubelet would not have it.
+    assert_eq!(of_link("lan.1"), None);
 }
 
 #[test]

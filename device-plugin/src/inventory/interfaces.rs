@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use linkspan_linux::{HostLinks, Link, LinkKind};
-use linkspan_types::IfName;
+use linkspan_types::{IfName, LinkType};
 
 /// The links of the host, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) struct Interface {
     pub(crate) carrier: bool,
     /// What the host uses it for; nothing for one that is idle, which it is also while it is up.
     pub(crate) host_use: Option<HostUse>,
+    /// Whether it is the Ethernet link of a device, or a bond of such.
+    pub(crate) is_wire: bool,
 }
 
 /// What the host uses a link for.
@@ -64,6 +66,7 @@ impl Interfaces {
             up: link.up,
             carrier: link.carrier,
             host_use: uses.get(&link.index).cloned(),
+            is_wire: is_wire(link),
         };
         Self(host.links.iter().map(|link| (link.name.clone(), interface(link))).collect())
     }
@@ -71,6 +74,21 @@ impl Interfaces {
     pub(crate) fn get(&self, name: &IfName) -> Option<&Interface> {
         self.0.get(name.as_str())
     }
+
+    /// The Ethernet links of devices, and bonds of such, in no order.
+    pub(crate) fn wires(&self) -> impl Iterator<Item = IfName> {
+        let wires = self.0.iter().filter(|(_, interface)| interface.is_wire);
+        wires.filter_map(|(name, _)| name.parse().ok())
+    }
+}
+
+fn is_wire(link: &Link) -> bool {
+    let is_device_or_bond = match &link.kind {
+        LinkKind::None => true,
+        LinkKind::Other(kind) => kind == "bond",
+        _ => false,
+    };
+    is_device_or_bond && link.link_type == Some(LinkType::Ether)
 }
 
 /// A link that rides on another one of the same namespace, and that one's index.
@@ -128,7 +146,7 @@ mod tests {
             kind: LinkKind::None,
             parent: None,
             parent_is_elsewhere: false,
-            is_infiniband: false,
+            link_type: Some(LinkType::Ether),
             promiscuous: false,
         }
     }
@@ -184,5 +202,26 @@ mod tests {
             assert_eq!(uses(name).as_deref(), expected, "{name}");
         }
         assert_eq!(interfaces.get(&"gone".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn wires_are_ethernet_links_of_devices_and_bonds() {
+        let of_kind = |index, name, kind: &str| Link {
+            kind: LinkKind::Other(kind.to_owned()),
+            ..link(index, name)
+        };
+        let links = vec![
+            Link { link_type: None, ..link(1, "lo") },
+            link(2, "ens1"),
+            Link { link_type: Some(LinkType::Infiniband), ..link(3, "ib0") },
+            Link { controller: Some(5), ..link(4, "ens2") },
+            of_kind(5, "bond0", "bond"),
+            of_kind(6, "br0", "bridge"),
+            of_kind(7, "veth0", "veth"),
+        ];
+        let interfaces = Interfaces::of(&HostLinks { links, ..HostLinks::default() });
+        let mut wires: Vec<String> = interfaces.wires().map(|name| name.to_string()).collect();
+        wires.sort_unstable();
+        assert_eq!(wires, ["bond0", "ens1", "ens2"]);
     }
 }

@@ -55,7 +55,8 @@ impl Host<'_> {
 
     fn needs(&self, device: &Device, name: &IfName) -> Option<Exclusion> {
         let lower = |pool: &&Pool| {
-            pool.resource.shares.as_ref().is_some_and(|shares| shares.lower_device == *name)
+            let shares = pool.resource.shares.as_ref().filter(|_| !pool.is_of_any_link);
+            shares.is_some_and(|shares| shares.lower_device == *name)
         };
         if let Some(pool) = self.pools.iter().find(lower) {
             return Some(Exclusion::Shared(name.clone(), pool.name.clone()));

@@ -68,7 +68,7 @@ fn inventory(tree: &str, pools: &[Pool]) -> Inventory {
 }
 
 fn idle() -> Interface {
-    Interface { up: true, carrier: true, host_use: None }
+    Interface { up: true, carrier: true, host_use: None, is_wire: true }
 }
 
 /// Which devices of a tree each pool of a configuration gets.
@@ -284,14 +284,32 @@ fn an_excluded_device_goes_to_the_pool_that_names_it() {
 
 #[test]
 fn a_link_of_which_shares_are_offered_is_not_offered_itself() {
-    let found = divided(
-        "broadcom_bcm57414",
-        json!([
-            {"resourceName": "a", "selectors": {"pfNames": ["ens5f1np1"]}},
-            {"resourceName": "b", "kind": "macvtap", "lowerDevice": "ens5f1np1"}
-        ]),
-    );
-    assert_eq!(found, [Vec::<String>::new(), vec![]]);
+    let device = json!({"resourceName": "a", "selectors": {"pciAddresses": ["0000:81:00.1"]}});
+    let shares = json!({"resourceName": "b", "kind": "macvtap", "lowerDevice": "ens5f1np1"});
+    let alone = divided("broadcom_bcm57414", json!([device]));
+    assert_eq!(alone, [["0000:81:00.1"]]);
+    let beside = divided("broadcom_bcm57414", json!([device, shares]));
+    assert_eq!(beside, [Vec::<String>::new(), vec![]]);
+}
+
+#[test]
+fn a_link_has_a_pool_of_its_own_unless_it_is_named_and_leaves_its_device_to_others() {
+    let named = pools(json!([
+        {"resourceName": "a", "selectors": {"pciAddresses": ["0000:81:00.1"]}},
+        {"resourceName": "b", "kind": "macvtap", "lowerDevice": "ens7"},
+        {"resourceName": "ens8", "kind": "macvlan", "lowerDevice": "ens7"}
+    ]))
+    .unwrap();
+    let links = ["ens9", "lan.1", "ens8", "ens7", "ens5f1np1"].map(|name| name.parse().unwrap());
+    let (all, without) = with_any_links(&named, links.to_vec());
+    assert_eq!(all[..3], named);
+    let added: Vec<_> = all[3..].iter().map(|pool| pool.name.to_string()).collect();
+    let prefix = "macvtap.network.kubevirt.io";
+    assert_eq!(added, [format!("{prefix}/ens5f1np1"), format!("{prefix}/ens9")]);
+    // The links of one pool are called as those of the other would be; the other name is no resource's.
+    assert_eq!(without.iter().map(IfName::as_str).collect::<Vec<_>>(), ["ens8", "lan.1"]);
+    let division = divide(&all, &inventory("broadcom_bcm57414", &all));
+    assert_eq!(ids(&division)[0], ["0000:81:00.1"]);
 }
 
 #[test]

@@ -24,18 +24,7 @@ const LINK: &str = "mvtcc7b47d9091b";
 const SHARE: &str = "dataplaneMvp0";
 
 fn start(lan: &Lan, kubelet: &Kubelet, folder: &Path, environment: &[&str]) -> Daemon {
-    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (config, socket, info) = (path("config.json"), path("devices.sock"), path("devinfo"));
-    let arguments = [
-        ["--kubelet-dir", kubelet.directory().to_str().unwrap()],
-        ["--config-file", &config],
-        ["--devices-socket", &socket],
-        ["--device-info-dir", &info],
-    ];
-    let name = "linkspan-device-plugin";
-    let netns = format!("--net={}", lan.host.netns().display());
-    let wrapper = [&["nsenter", &netns, "env"], environment].concat();
-    Daemon::start_by(&wrapper, name, arguments.as_flattened())
+    Daemon::device_plugin_in(&lan.host.netns(), environment, kubelet.directory(), folder)
 }
 
 fn has_link(lan: &Lan) -> bool {

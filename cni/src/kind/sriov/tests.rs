@@ -16,7 +16,7 @@ fn link() -> Link {
         kind: LinkKind::None,
         parent: None,
         parent_is_elsewhere: false,
-        is_infiniband: false,
+        link_type: Some(LinkType::Ether),
         promiscuous: false,
     }
 }
@@ -24,7 +24,8 @@ fn link() -> Link {
 #[test]
 fn an_infiniband_vf_is_refused_by_name_with_what_to_use() {
     let device: PciAddress = "0000:3b:02.1".parse().unwrap();
-    let error = usable(device, Link { is_infiniband: true, ..link() }).unwrap_err();
+    let error =
+        usable(device, Link { link_type: Some(LinkType::Infiniband), ..link() }).unwrap_err();
     let error = CniError::from(error);
     assert_eq!(
         error.msg,
