@@ -177,7 +177,7 @@ impl Journal {
         network: &NetworkName,
         but: &[AttachmentKey],
     ) -> Result<(), JournalError> {
-        let of_network = format!(".{}=", short(network.as_str()));
+        let of_network = format!(".{}=", network.shortened());
         let kept: Vec<String> = but.iter().map(|key| format!(".{}", prefix_of(key))).collect();
         for name in self.entries()?.iter().filter(|name| name.starts_with(&of_network)) {
             if !kept.iter().any(|prefix| name.starts_with(prefix)) {
@@ -245,21 +245,8 @@ fn name_of(key: &AttachmentKey, claim: &Claim) -> String {
 
 /// `=` stands in none of the parts but an interface's name, and a claim is always the last part.
 fn prefix_of(key: &AttachmentKey) -> String {
-    let (network, container) = (short(key.network.as_str()), short(key.container.as_str()));
+    let (network, container) = (key.network.shortened(), key.container.shortened());
     format!("{network}={container}={}=", key.interface)
-}
-
-/// A file name has at most 255 bytes, which two names of that length would pass.
-fn short(name: &str) -> String {
-    const LONGEST: usize = 100;
-    if name.len() <= LONGEST {
-        return name.to_owned();
-    }
-    // FNV-1a, 64 bits. `~` stands in no name, so a shortened name is no other name.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{}~{hash:016x}", &name[..LONGEST - 17])
 }
 
 /// Does what makes a file in a folder that only root can look into, and makes the folder first where it is

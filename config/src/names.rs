@@ -1,9 +1,10 @@
 //! Names that come from outside: of pods, networks, plugins and resources.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use linkspan_types::ParseError;
+use linkspan_types::{ParseError, fnv_1a};
 use serde::{Deserialize, Serialize};
 
 /// The ID of a pod's sandbox (CNI 1.1.0, section 2, `CNI_CONTAINERID`): 1 to 255 letters, digits,
@@ -31,6 +32,16 @@ pub struct ResourceName(String);
 /// The error of a text that is not what was expected; a long one is cut, because it may be hostile.
 pub(crate) fn parse_error(text: &str, expected: &'static str) -> ParseError {
     ParseError { text: text.chars().take(64).collect(), expected }
+}
+
+/// A name as a part of a file's name, which has at most 255 bytes: two such names would pass that.
+fn shortened(name: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 100;
+    if name.len() <= LONGEST {
+        return name.into();
+    }
+    // `~` stands in no name, so a shortened name is no other name.
+    format!("{}~{:016x}", &name[..LONGEST - 17], fnv_1a(name.bytes())).into()
 }
 
 /// The rule of CNI 1.1.0 for names of networks and IDs of containers.
@@ -124,6 +135,22 @@ name!(
     is_cni_name,
     "a network name: letters, digits, '_', '.' and '-', the first a letter or a digit"
 );
+impl ContainerId {
+    /// The ID, or where it is long its beginning and a hash: at most 100 bytes.
+    #[must_use]
+    pub fn shortened(&self) -> Cow<'_, str> {
+        shortened(&self.0)
+    }
+}
+
+impl NetworkName {
+    /// The name, or where it is long its beginning and a hash: at most 100 bytes.
+    #[must_use]
+    pub fn shortened(&self) -> Cow<'_, str> {
+        shortened(&self.0)
+    }
+}
+
 name!(PluginName, is_program_name, "the name of a plugin, without '/'");
 name!(ResourceName, is_resource_name, "an extended resource such as linkspan.dev/fast");
 

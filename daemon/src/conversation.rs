@@ -17,6 +17,8 @@ pub trait Answers: Clone + Send + Sync + 'static {
     const ABOUT: &str;
     /// How long one conversation may last.
     const PATIENCE: Duration;
+    /// How many conversations there may be at once; more have to wait.
+    const CROWD: usize = 256;
 
     /// The framed reply; none where this version does not know the question. It is dropped when the one that
     /// asked hangs up.
@@ -43,8 +45,6 @@ enum AskedError {
     Frame(#[from] FrameError),
 }
 
-/// How many conversations there may be at once; more have to wait.
-const CROWD: usize = 256;
 /// Without free descriptors, accepting fails at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -53,7 +53,7 @@ pub async fn answer<A: Answers>(listener: UnixListener, answers: A) -> Infallibl
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
-            connection = listener.accept(), if conversations.len() < CROWD => match connection {
+            connection = listener.accept(), if conversations.len() < A::CROWD => match connection {
                 Ok((stream, _)) => {
                     let answers = answers.clone();
                     conversations.spawn(async move { converse(stream, &answers).await });

@@ -26,6 +26,13 @@ pub enum ServeError {
         /// The kernel's word.
         source: io::Error,
     },
+    /// Another program listens there.
+    #[error(
+        "cannot listen on {}: another program does, expected nobody or the socket of an earlier run; end \
+         the other one, or name another path",
+        .0.display()
+    )]
+    Served(PathBuf),
     /// There is a file or a folder already.
     #[error(
         "cannot listen on {}: something else is there, expected nothing or the socket of an earlier run; \
@@ -52,6 +59,14 @@ impl SocketFile {
             Ok(Some((listener, identity))) => Ok((Self { path, identity }, listener)),
             Ok(None) => Err(ServeError::Taken(path)),
             Err(source) => Err(ServeError::Listen { path, source }),
+        }
+    }
+
+    /// As [`Self::listen`], where nobody else listens there now.
+    pub fn listen_alone(path: PathBuf) -> Result<(Self, UnixListener), ServeError> {
+        match std::os::unix::net::UnixStream::connect(&path) {
+            Ok(_) => Err(ServeError::Served(path)),
+            Err(_) => Self::listen(path),
         }
     }
 
@@ -88,4 +103,33 @@ fn bind_for_root(path: &Path) -> io::Result<UnixListener> {
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_of_an_earlier_run_is_replaced_and_one_that_is_served_only_by_who_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let (first, _listener) = SocketFile::listen_alone(path.clone()).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let refused = SocketFile::listen_alone(path.clone()).unwrap_err();
+        assert!(matches!(refused, ServeError::Served(_)), "{refused}");
+        let (second, _) = SocketFile::listen(path.clone()).unwrap();
+        assert!(!first.is_in_place() && second.is_in_place());
+        drop(first);
+        assert!(path.exists(), "it is the other one's");
+        drop(second);
+        assert!(!path.exists());
+        std::fs::write(&path, "").unwrap();
+        let refused = SocketFile::listen(path.clone()).unwrap_err();
+        assert!(matches!(refused, ServeError::Taken(_)), "{refused}");
+    }
 }

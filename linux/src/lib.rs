@@ -33,9 +33,9 @@ pub use link::{Link, LinkChange, LinkKind};
 pub use link_events::{LinkEvents, wait_for_dad};
 pub use netlink::{Errno, NetlinkError, RouteSocket};
 pub use netns::{Netns, NetnsId, OpenNetnsError};
-pub use packet::{Closer, DhcpSocket, Heard, bind_udp};
+pub use packet::{Closer, DhcpSocket, Heard, LeaseSocket};
 pub use process::{allow_all_descriptors, inherited_listener};
-pub use random::{random_below, random_mac};
+pub use random::{random_below, random_mac, random_number};
 pub use route::Route;
 pub use vf::{SetVfError, VfChange, VfSettings, VfTraffic};
 

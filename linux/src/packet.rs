@@ -19,7 +19,7 @@ use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, sendto, socket_with};
 
 pub use closer::Closer;
-pub use dhcp::{DhcpSocket, Heard, bind_udp};
+pub use dhcp::{DhcpSocket, Heard, LeaseSocket};
 
 /// A socket for the packets of one protocol through one link, which never blocks.
 pub(crate) struct PacketSocket {

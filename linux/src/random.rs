@@ -13,9 +13,14 @@ pub fn random_mac() -> io::Result<MacAddr> {
     Ok(MacAddr(mac))
 }
 
+/// Any number.
+pub fn random_number() -> io::Result<u32> {
+    random().map(u32::from_ne_bytes)
+}
+
 /// A random number below `bound`, which is a power of two.
 pub fn random_below(bound: u32) -> io::Result<u32> {
-    Ok(u32::from_ne_bytes(random()?) & (bound - 1))
+    Ok(random_number()? & (bound - 1))
 }
 
 /// So few bytes come at once, or not at all.

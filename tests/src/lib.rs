@@ -6,6 +6,7 @@ pub mod bed;
 pub mod cni;
 pub mod daemon;
 pub mod devices;
+pub mod dhcp_daemon;
 pub mod dhcp_server;
 pub mod harness;
 pub mod killed;

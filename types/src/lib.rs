@@ -3,6 +3,7 @@
 
 mod auxiliary;
 mod child;
+mod hash;
 mod if_name;
 mod infiniband;
 mod link_type;
@@ -17,6 +18,7 @@ mod vlan;
 
 pub use auxiliary::SubFunction;
 pub use child::{IpvlanFlag, IpvlanMode, MacvlanMode};
+pub use hash::fnv_1a;
 pub use if_name::IfName;
 pub use infiniband::PartitionKey;
 pub use link_type::LinkType;

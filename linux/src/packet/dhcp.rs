@@ -80,15 +80,43 @@ fn hear(socket: &PacketSocket) -> io::Result<Heard> {
     }))
 }
 
-/// A UDP socket at the client's port, of one address of one link of the calling thread's network namespace. It
-/// may send to everybody, and does not block.
-pub fn bind_udp(link: &IfName, address: Ipv4Addr) -> io::Result<UdpSocket> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-    let mut name = [0_u8; libc::IFNAMSIZ];
-    name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
-    set_option(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
-    sockopt::set_socket_broadcast(&socket, true)?;
-    bind(&socket, &SocketAddrV4::new(address, CLIENT_PORT))?;
-    Ok(socket.into())
+/// A socket for DHCP from an address that a link has.
+pub struct LeaseSocket {
+    socket: AsyncFd<UdpSocket>,
+}
+
+impl LeaseSocket {
+    /// Listens to the client's port, at one address of one link of the calling thread's network namespace. To be
+    /// called in a tokio runtime.
+    pub fn open(link: &IfName, address: Ipv4Addr) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
+        let mut name = [0_u8; libc::IFNAMSIZ];
+        name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
+        set_option(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
+        sockopt::set_socket_broadcast(&socket, true)?;
+        bind(&socket, &SocketAddrV4::new(address, CLIENT_PORT))?;
+        Ok(Self { socket: readable(UdpSocket::from(socket))? })
+    }
+
+    /// Sends a client's message, to a server or to everybody.
+    pub fn send(&self, message: &[u8], to: Ipv4Addr) -> io::Result<()> {
+        self.socket.get_ref().send_to(message, (to, SERVER_PORT)).map(drop)
+    }
+
+    /// Waits for what comes next.
+    pub async fn receive(&self) -> io::Result<Heard> {
+        self.socket.async_io(Interest::READABLE, hear_udp).await
+    }
+}
+
+fn hear_udp(socket: &UdpSocket) -> io::Result<Heard> {
+    // What is larger fills the room, and is cut off.
+    let mut room = [0; LARGEST];
+    let length = socket.recv(&mut room)?;
+    let payload = room.get(..length).filter(|payload| payload.len() < LARGEST);
+    Ok(payload.map_or(Heard::Malformed, |payload| Heard::Datagram {
+        payload: payload.to_vec(),
+        from: None,
+    }))
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use linkspan_linux::{Closer, DhcpSocket, Heard, Netns, bind_udp};
+use linkspan_linux::{Closer, DhcpSocket, Heard, LeaseSocket, Netns};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::Pod;
@@ -101,15 +101,23 @@ fn an_address_speaks_for_itself() {
     peer.run("ip", &["address", "add", &format!("{SERVER}/24"), "dev", "other"]);
     let server = within(&peer, || UdpSocket::bind(("0.0.0.0", 67)).unwrap());
     server.set_read_timeout(Some(BOUND)).unwrap();
-    let missing = within(&pod, || bind_udp(&name("one"), CLIENT)).unwrap_err();
-    assert_eq!(missing.kind(), std::io::ErrorKind::AddrNotAvailable);
-    // Without a route to anywhere else.
-    socket.add_address(index, "10.81.0.9/24".parse().unwrap()).unwrap();
-    let client = within(&pod, || bind_udp(&name("one"), CLIENT)).unwrap();
-    for to in [SERVER, Ipv4Addr::BROADCAST] {
-        client.send_to(b"more time", (to, 67)).unwrap();
-        assert_eq!(received(&server), (b"more time".to_vec(), (CLIENT, 68).into()));
-    }
+    run(async {
+        let open = || within(&pod, || LeaseSocket::open(&name("one"), CLIENT));
+        let missing = open().err().map(|error| error.kind());
+        assert_eq!(missing, Some(std::io::ErrorKind::AddrNotAvailable));
+        // Without a route to anywhere else.
+        socket.add_address(index, "10.81.0.9/24".parse().unwrap()).unwrap();
+        let client = open().unwrap();
+        for to in [SERVER, Ipv4Addr::BROADCAST] {
+            client.send(b"more time", to).unwrap();
+            assert_eq!(received(&server), (b"more time".to_vec(), (CLIENT, 68).into()));
+        }
+        server.send_to(&[7; 1501], (CLIENT, 68)).unwrap();
+        assert_eq!(client.receive().await.unwrap(), Heard::Malformed);
+        server.send_to(b"an hour", (CLIENT, 68)).unwrap();
+        let heard = client.receive().await.unwrap();
+        assert_eq!(heard, Heard::Datagram { payload: b"an hour".to_vec(), from: None });
+    });
 }
 
 fn a_packet_socket_is_closed_by_another_thread() {

@@ -1,0 +1,434 @@
+//! The one task for all leases: it is told what happened, has the clients say what is to be done, and does it.
+//!
+//! Nothing of a pod is kept open. So nobody says when a pod's namespace has gone; it is noticed when something is to
+//! be done for its lease: at a timer, at DEL, or when the runtime collects garbage.
+
+mod asked;
+mod held;
+mod restart;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use linkspan_dhcp::client::{self, Action, Client, Destination, Event, Why};
+use linkspan_dhcp::lease::Lease;
+use linkspan_dhcp::moment::Moment;
+use linkspan_dhcp::packet::{Kind, Reply};
+use linkspan_linux::{Alarm, ArpProbe, Closer, Netns, random_number, since_boot};
+use linkspan_types::MacAddr;
+use tokio::sync::mpsc;
+
+use crate::exchange::{self, Exchange, Listener};
+use crate::interface::{self, InterfaceError};
+use crate::key::Key;
+use crate::lease_store::{LeaseStore, StoreError};
+use crate::metrics::Counts;
+use crate::wakes::Wakes;
+
+pub(crate) use asked::{Ask, Refusal, Wanted};
+use held::{Held, Holder};
+
+/// Which client: never that of another one, unlike a [`Key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Id(pub(crate) u64);
+
+/// What the loop is told.
+pub(crate) enum Input {
+    /// Somebody wants something.
+    Asked(Ask),
+    /// Whoever wanted an address for this does not wait any more.
+    HungUp(Key),
+    /// A server answered, by the socket with this number.
+    Received { id: Id, number: u64, reply: Box<Reply> },
+    /// A socket hears nothing any more.
+    Deaf { id: Id, number: u64 },
+    /// What came of looking for an address among the neighbours.
+    Probed { id: Id, address: Ipv4Addr, taken_by: Option<MacAddr> },
+}
+
+/// All leases.
+pub(crate) struct Daemon {
+    /// This thread's own namespace.
+    home: Netns,
+    closer: Closer,
+    store: LeaseStore,
+    counts: Arc<Counts>,
+    /// How long a pod waits for its address.
+    patience: Duration,
+    inputs: mpsc::Sender<Input>,
+    held: HashMap<Id, Held>,
+    ids: HashMap<Key, Id>,
+    wakes: Wakes,
+    /// Clients and their sockets are numbered alike.
+    last_number: u64,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+}
+
+impl Daemon {
+    pub(crate) fn new(
+        store: LeaseStore,
+        counts: Arc<Counts>,
+        patience: Duration,
+        inputs: mpsc::Sender<Input>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            home: Netns::current()?,
+            closer: Closer::start()?,
+            store,
+            counts,
+            patience,
+            inputs,
+            held: HashMap::new(),
+            ids: HashMap::new(),
+            wakes: Wakes::default(),
+            last_number: 0,
+        })
+    }
+
+    /// Keeps leases for as long as it is polled. Where it is dropped, they are left as they are: the pods live on, and
+    /// so does what is on disk.
+    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<Input>) -> io::Result<()> {
+        let alarm = Alarm::new()?;
+        let mut set = None;
+        loop {
+            let next = self.wakes.next();
+            if next != set {
+                alarm.set(next.map(|at| Duration::from_millis(at.as_millis())))?;
+                set = next;
+            }
+            tokio::select! {
+                Some(input) = told.recv() => self.take(input),
+                rung = alarm.ring() => {
+                    rung?;
+                    set = None;
+                    self.wake(now());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Asked(ask) => self.answer(ask),
+            Input::HungUp(key) => self.hung_up(&key),
+            Input::Received { id, number, reply } => {
+                if self.held.get(&id).is_some_and(|held| held.hears_by(number)) {
+                    self.received(id, *reply);
+                }
+            }
+            Input::Deaf { id, number } => {
+                if let Some(held) = self.held.get_mut(&id).filter(|held| held.hears_by(number)) {
+                    // The next message opens another one.
+                    held.exchange = None;
+                }
+            }
+            Input::Probed { id, address, taken_by } => {
+                self.step(id, Event::Probed { address, taken_by });
+            }
+        }
+    }
+
+    fn received(&mut self, id: Id, reply: Reply) {
+        let is_nak = matches!(reply.kind, Kind::Nak);
+        let was_ignored = self.step(id, Event::Received(reply));
+        if is_nak && !was_ignored {
+            self.counts.naks.add_one();
+        }
+    }
+
+    /// Does all that is due.
+    fn wake(&mut self, now: Moment) {
+        while let Some(id) = self.wakes.due(now) {
+            let Some(held) = self.held.get(&id) else { continue };
+            if held.is_given_up(now) {
+                self.give_up(id);
+                continue;
+            }
+            match self.look(id) {
+                Look::Gone => self.gone(id, Event::Release),
+                Look::Lost(lease) => drop(self.step(id, Event::Reboot(lease))),
+                Look::Well => drop(self.step(id, Event::Due)),
+            }
+        }
+    }
+
+    /// Looks whether a pod that has its address still is there, and has it.
+    fn look(&mut self, id: Id) -> Look {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.in_use) else {
+            return Look::Well;
+        };
+        let has = match (held.holder.interface(&self.home), held.client.lease()) {
+            (Ok(mut interface), Some(lease)) => interface.has(lease.address).unwrap_or(true),
+            (Err(error), _) if error.is_gone() => return Look::Gone,
+            _ => true,
+        };
+        match held.client.lease() {
+            // Once is enough: what comes of it puts the address back.
+            Some(lease) if !has && !held.restore => {
+                held.restore = true;
+                Look::Lost(lease.clone())
+            }
+            _ => Look::Well,
+        }
+    }
+
+    /// Takes one client a step further, and returns whether it left what it was told alone.
+    fn step(&mut self, id: Id, event: Event) -> bool {
+        let Some(mut held) = self.held.remove(&id) else { return true };
+        let (mut forgotten, mut ignored, mut unwanted) = (false, false, false);
+        // Without random numbers, those of the clock have to do.
+        let random = random_number().unwrap_or_else(|_| since_boot().subsec_nanos());
+        for action in client::step(&mut held.client, event, now(), random) {
+            match action {
+                Action::Keep(lease) => {
+                    if let Err(error) = self.keep(&mut held, lease) {
+                        held.refuse(Refusal::not_kept(error));
+                        forgotten = true;
+                        break;
+                    }
+                }
+                Action::Send { message, to } => self.send(id, &mut held, &message, to),
+                Action::Probe(address) => self.probe(id, &mut held, address),
+                Action::Bound { lease, before } => {
+                    unwanted |= !self.bound(&mut held, lease, before.as_ref());
+                }
+                Action::Lost(lease, why) => self.lost(&mut held, &lease, why),
+                Action::Forget => forgotten = true,
+                Action::Ignored(why) => {
+                    ignored = true;
+                    self.counts.ignored(why);
+                }
+            }
+        }
+        if forgotten {
+            self.forget(id, &held);
+        } else {
+            if !held.client.listens() {
+                held.exchange = None;
+            }
+            self.wakes.set(id, held.wakes_at());
+            self.held.insert(id, held);
+        }
+        if unwanted {
+            self.step(id, Event::Release);
+        }
+        ignored
+    }
+
+    /// Writes a lease down that a server may give from now on.
+    fn keep(&self, held: &mut Held, lease: Lease) -> Result<(), StoreError> {
+        self.store.write(&held.record(lease))
+    }
+
+    fn send(&mut self, id: Id, held: &mut Held, message: &[u8], to: Destination) {
+        // Nobody answers a RELEASE. It goes as a frame: the pod's link is deleted right after, and a server's MAC that
+        // has to be asked for first would come too late.
+        let is_release = matches!(to, Destination::Unicast { .. }) && !held.client.listens();
+        if is_release {
+            self.counts.releases.add_one();
+        } else if held.asked_at.is_none() {
+            held.asked_at = Some(now());
+        }
+        let sent = match self.try_send(id, held, message, to, is_release) {
+            Err(SendError::Interface(error)) if is_release && error.is_gone() => {
+                send_from_here(message, to).map_err(SendError::Socket)
+            }
+            sent => sent,
+        };
+        if let Err(error) = sent {
+            let (holder, error) = (&held.holder, anyhow::Error::new(error));
+            tracing::warn!("{}: a message was not sent: {error:#}", holder.key);
+        }
+    }
+
+    fn try_send(
+        &mut self,
+        id: Id,
+        held: &mut Held,
+        message: &[u8],
+        to: Destination,
+        by_frame: bool,
+    ) -> Result<(), SendError> {
+        let is_open = held.exchange.as_ref().is_some_and(|open| open.reaches(to, by_frame));
+        if !is_open {
+            // The client's port is one socket's at a time.
+            held.exchange = None;
+            self.last_number += 1;
+            let number = self.last_number;
+            let (inputs, counts) = (self.inputs.clone(), Arc::clone(&self.counts));
+            let listener = Listener { id, number, inputs, counts };
+            let interface = held.holder.interface(&self.home)?;
+            held.exchange = Some(Exchange::open(&interface, to, by_frame, &self.closer, listener)?);
+        }
+        match &held.exchange {
+            Some(exchange) => Ok(exchange.send(message, to)?),
+            None => Ok(()),
+        }
+    }
+
+    fn probe(&self, id: Id, held: &mut Held, address: Ipv4Addr) {
+        let opened = held.holder.interface(&self.home).map_err(SendError::Interface);
+        let opened = opened.and_then(|interface| {
+            let (index, mac) = (interface.index(), interface.mac());
+            let open = || ArpProbe::open(index, mac, address, &self.closer);
+            Ok(interface.visit(open)?)
+        });
+        match opened {
+            Ok(probe) => {
+                let (inputs, how) = (self.inputs.clone(), held.client.wishes().probe);
+                held.probe = Some(exchange::look_for(probe, address, how, id, inputs));
+            }
+            // The client goes on without an answer.
+            Err(error) => {
+                let (holder, error) = (&held.holder, anyhow::Error::new(error));
+                tracing::warn!("{}: {address} was not looked for: {error:#}", holder.key);
+            }
+        }
+    }
+
+    /// Tells the pod of its address, or changes its interface; returns whether anybody wants it.
+    fn bound(&mut self, held: &mut Held, lease: Lease, before: Option<&Lease>) -> bool {
+        if let Some(asked_at) = held.asked_at.take() {
+            self.counts.exchanges.add(now().since(asked_at));
+        }
+        held.in_use = true;
+        if let Err(error) = self.store.write(&held.record(lease.clone())) {
+            let error = anyhow::Error::new(error);
+            tracing::error!("{}: a restart will not know its lease: {error:#}", held.holder.key);
+        }
+        if let Some(waiting) = held.waiting.take() {
+            return waiting.reply.send(Ok((lease, held.client.mac()))).is_ok();
+        }
+        let is_same = before.is_some_and(|before| interface::is_alike(before, &lease));
+        if !is_same || held.restore {
+            self.change(held, &lease, before);
+        }
+        true
+    }
+
+    /// Makes a pod's interface as a lease has it now.
+    fn change(&self, held: &mut Held, lease: &Lease, before: Option<&Lease>) {
+        let given = held.holder.interface(&self.home).and_then(|mut interface| {
+            // One that the plugin had yet to set when it was lost.
+            if let Some(stale) = held.stale.take().filter(|stale| stale.address != lease.address) {
+                interface.take(&stale, held.holder.route_metric)?;
+            }
+            Ok(interface.give(before, lease, held.holder.route_metric)?)
+        });
+        match given {
+            Ok(()) => {
+                held.restore = false;
+                tracing::info!("{} has {} now", held.holder.key, lease.address);
+            }
+            Err(error) => {
+                // Tried again when the lease is looked at next.
+                held.restore = true;
+                let (holder, error) = (&held.holder, anyhow::Error::new(error));
+                tracing::error!("{} can't be given {}: {error:#}", holder.key, lease.address);
+            }
+        }
+    }
+
+    fn lost(&mut self, held: &mut Held, lease: &Lease, why: Why) {
+        let (key, address) = (&held.holder.key, lease.address);
+        match why {
+            Why::Refused => tracing::warn!("{key}: the server has taken {address} back"),
+            Why::Expired => {
+                self.counts.expirations.add_one();
+                tracing::warn!("{key}: the time of {address} is over, and no server gave more");
+            }
+            Why::Taken(mac) => {
+                tracing::warn!(
+                    "{key}: {address} is in use by the host with MAC {mac}, and given up"
+                );
+            }
+        }
+        if matches!(why, Why::Taken(_)) {
+            self.counts.declines.add_one();
+        }
+        if !held.in_use || held.waiting.is_some() {
+            return;
+        }
+        let taken = held
+            .holder
+            .interface(&self.home)
+            .and_then(|mut interface| Ok(interface.take(lease, held.holder.route_metric)?));
+        if let Err(error) = taken {
+            let error = anyhow::Error::new(error);
+            tracing::error!("{address} can't be taken from {}: {error:#}", held.holder.key);
+        }
+        held.stale = Some(lease.clone());
+    }
+
+    /// A pod that has not given its lease back, which this event does where that is wanted.
+    fn gone(&mut self, id: Id, give_back: Event) {
+        let Some(held) = self.held.get(&id) else { return };
+        self.counts.orphans.add_one();
+        let holder = &held.holder;
+        tracing::info!("{} is gone, and its lease is forgotten", holder.key);
+        if holder.release_when_gone {
+            self.step(id, give_back);
+        } else if let Some(held) = self.held.remove(&id) {
+            self.forget(id, &held);
+        }
+    }
+
+    fn forget(&mut self, id: Id, held: &Held) {
+        let key = &held.holder.key;
+        self.wakes.set(id, None);
+        // Another client may be this interface's by now.
+        if self.ids.get(key) == Some(&id) {
+            self.ids.remove(key);
+            if let Err(error) = self.store.remove(key) {
+                tracing::warn!("{key}: {:#}", anyhow::Error::new(error));
+            }
+        }
+    }
+
+    fn states(&self) -> BTreeMap<&'static str, u64> {
+        let mut states = BTreeMap::new();
+        for held in self.held.values() {
+            *states.entry(held.client.state_name()).or_default() += 1;
+        }
+        states
+    }
+
+    /// Puts a new client in.
+    fn insert(&mut self, holder: Holder, client: Client) -> Id {
+        self.last_number += 1;
+        let id = Id(self.last_number);
+        self.ids.insert(holder.key.clone(), id);
+        self.held.insert(id, Held::new(holder, client));
+        id
+    }
+}
+
+/// What a look at a pod's interface has shown.
+enum Look {
+    Well,
+    /// It does not have the address of this lease.
+    Lost(Lease),
+    /// There is no such interface.
+    Gone,
+}
+
+/// Sends a RELEASE from the host, by whatever way it has to the server: the pod's own link is gone.
+fn send_from_here(message: &[u8], to: Destination) -> io::Result<()> {
+    let Destination::Unicast { server, .. } = to else { return Ok(()) };
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.send_to(message, (server, 67)).map(drop)
+}
+
+pub(crate) fn now() -> Moment {
+    Moment::from_millis(u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX))
+}

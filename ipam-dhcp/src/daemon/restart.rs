@@ -1,0 +1,51 @@
+//! Going on with the leases of an earlier run, however that ended.
+
+use linkspan_dhcp::client::{Client, Event};
+
+use super::Daemon;
+use crate::lease_store::{Record, StoreError};
+
+impl Daemon {
+    /// Takes up all leases that are on disk.
+    pub(crate) fn resume(&mut self) -> Result<(), StoreError> {
+        for record in self.store.all()? {
+            match record {
+                Ok(record) => self.take_up(record),
+                Err(error) => tracing::error!("a lease is lost: {:#}", anyhow::Error::new(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, record: Record) {
+        let Record { holder, in_use, lease } = record;
+        let client = match Client::new(holder.mac, holder.wishes.clone()) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!("the lease of {} is lost: {error}", holder.key);
+                return;
+            }
+        };
+        let id = self.insert(holder, client);
+        if !in_use {
+            // The run that asked for it has not told anybody, and nobody waits any more.
+            self.step(id, Event::GiveBack(lease));
+            return;
+        }
+        let Some(held) = self.held.get_mut(&id) else { return };
+        held.in_use = true;
+        let found = held.holder.interface(&self.home);
+        match found.and_then(|mut interface| Ok(interface.has(lease.address)?)) {
+            Err(error) if error.is_gone() => {
+                self.gone(id, Event::GiveBack(lease));
+            }
+            Ok(false) => {
+                held.restore = true;
+                self.step(id, Event::Reboot(lease));
+            }
+            Ok(true) | Err(_) => {
+                self.step(id, Event::Resume(lease));
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The DHCP daemon as a test runs it: with a socket and leases of its own, asked by the messages that the plugin
+//! sends.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use linkspan_proto::dhcp::question::About;
+use linkspan_proto::dhcp::{
+    AcquireReply, AcquireRequest, Attachment, CheckReply, CheckRequest, CollectReply,
+    CollectRequest, HeldLease, Lease, LeasesReply, LeasesRequest, Question, ReleaseReply,
+    ReleaseRequest, Wishes,
+};
+use linkspan_proto::framing::{FrameError, Message, ask_within};
+use tempfile::TempDir;
+
+use crate::daemon::{Daemon, Signal};
+use crate::pods::Pod;
+use crate::scrape;
+use crate::wait::until;
+
+/// A daemon that runs, or was killed; it ends with the value.
+pub struct DhcpDaemon {
+    folder: TempDir,
+    flags: Vec<String>,
+    daemon: Option<Daemon>,
+}
+
+/// Longer than anything that is asked here takes.
+const BOUND: Duration = Duration::from_mins(1);
+/// The name of the interfaces that are asked for.
+pub const INTERFACE: &str = "net1";
+
+impl DhcpDaemon {
+    /// Starts one. It is asked when this returns.
+    #[must_use]
+    pub fn start(flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let mut daemon = Self { folder: TempDir::new().unwrap(), flags, daemon: None };
+        daemon.resume(&[]);
+        daemon
+    }
+
+    /// Starts it again where it was killed or has ended, by a program that becomes it.
+    pub fn resume(&mut self, wrapper: &[&str]) {
+        self.resume_without_waiting(wrapper);
+        until("the DHCP daemon to be asked", BOUND, || UnixStream::connect(self.socket()).ok());
+    }
+
+    /// The same, where it may not come so far as to be asked.
+    pub fn resume_without_waiting(&mut self, wrapper: &[&str]) {
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        let mut arguments = vec!["--socketpath".to_owned(), file("socket")];
+        arguments.extend(["--lease-dir".to_owned(), file("leases")]);
+        arguments.push(format!("--metrics-address=unix:{}", file("metrics")));
+        arguments.extend(self.flags.iter().cloned());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        // That of an earlier run is no daemon's any more.
+        let _ = fs::remove_file(self.socket());
+        self.daemon = Some(Daemon::start_by(wrapper, "linkspan-dhcp", &arguments));
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.daemon = None;
+    }
+
+    /// Has it end as systemd does.
+    pub fn end(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.signal(Signal::TERM);
+        assert!(daemon.wait(BOUND).success(), "{}", daemon.log());
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().unwrap()
+    }
+
+    /// Where it is asked.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Where its leases are.
+    #[must_use]
+    pub fn leases_on_disk(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.contains('=')).collect();
+        names.sort();
+        names
+    }
+
+    /// A number of its metrics; `name` has its labels.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> u64 {
+        let (_, _, text) = scrape::get(&self.folder.path().join("metrics"), "/metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+    }
+
+    /// What its health is over HTTP.
+    #[must_use]
+    pub fn health(&self) -> (u16, String, String) {
+        scrape::get(&self.folder.path().join("metrics"), "/healthz")
+    }
+
+    /// Asks for a lease for a pod's interface, and has the interface get it as the plugin does.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn attach(&self, pod: &Pod, wishes: Wishes) -> Lease {
+        let reply = self.acquire(pod, wishes).unwrap();
+        let lease = reply.lease.unwrap_or_else(|| panic!("{}: {}", reply.error, reply.advice));
+        let address = format!("{}/{}", Ipv4Addr::from(lease.address), lease.prefix_length);
+        pod.run("ip", &["address", "add", &address, "dev", INTERFACE]);
+        lease
+    }
+
+    /// Asks for a lease for a pod's interface.
+    pub fn acquire(&self, pod: &Pod, wishes: Wishes) -> Result<AcquireReply, FrameError> {
+        self.ask(About::Acquire(AcquireRequest {
+            attachment: Some(attachment(pod)),
+            netns: pod.netns().display().to_string(),
+            wishes: Some(wishes),
+            ..AcquireRequest::default()
+        }))
+    }
+
+    /// Gives a pod's lease back.
+    pub fn release(&self, pod: &Pod) -> Result<ReleaseReply, FrameError> {
+        self.ask(About::Release(ReleaseRequest { attachment: Some(attachment(pod)) }))
+    }
+
+    /// Whether the daemon finds that all is well with a pod's lease.
+    #[must_use]
+    pub fn check(&self, pod: &Pod) -> CheckReply {
+        self.ask(About::Check(CheckRequest { attachment: Some(attachment(pod)) })).unwrap()
+    }
+
+    /// Gives all leases back but those of these pods.
+    #[must_use]
+    pub fn collect(&self, valid: &[&Pod]) -> CollectReply {
+        let valid = valid.iter().map(|pod| attachment(pod)).collect();
+        self.ask(About::Collect(CollectRequest { network: NETWORK.to_owned(), valid })).unwrap()
+    }
+
+    /// All leases, by their containers.
+    #[must_use]
+    pub fn leases(&self) -> Vec<HeldLease> {
+        let LeasesReply { mut leases } = self.ask(About::Leases(LeasesRequest {})).unwrap();
+        leases.sort_by_key(|held| held.attachment.as_ref().map(|a| a.container_id.clone()));
+        leases
+    }
+
+    /// The state of a pod's client, as RFC 2131 has it; empty where it has none.
+    #[must_use]
+    pub fn state(&self, pod: &Pod) -> String {
+        let is_it = |held: &HeldLease| held.attachment.as_ref() == Some(&attachment(pod));
+        self.leases().into_iter().find(is_it).map(|held| held.state).unwrap_or_default()
+    }
+
+    /// Asks something.
+    pub fn ask<R: Message + Default>(&self, about: About) -> Result<R, FrameError> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        ask_within(&mut stream, &Question { about: Some(about) }, BOUND)
+    }
+}
+
+/// The network that is asked for.
+const NETWORK: &str = "fast";
+
+/// The interface of a pod.
+#[must_use]
+pub fn attachment(pod: &Pod) -> Attachment {
+    Attachment {
+        network: NETWORK.to_owned(),
+        container_id: pod.name().to_owned(),
+        if_name: INTERFACE.to_owned(),
+    }
+}
+
+/// The IPv4 addresses that a pod's interface has.
+#[must_use]
+pub fn addresses(pod: &Pod) -> Vec<String> {
+    let link = pod.link(INTERFACE);
+    let all = link["addr_info"].as_array().cloned().unwrap_or_default();
+    let v4 = all.iter().filter(|address| address["family"] == "inet");
+    v4.map(|address| address["local"].as_str().unwrap().to_owned()).collect()
+}
