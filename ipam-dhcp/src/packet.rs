@@ -3,6 +3,8 @@
 
 mod options;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::net::Ipv4Addr;
