@@ -1,4 +1,4 @@
-//! Changes a JSON document so that it stays one; what knows only bytes mostly breaks it.
+//! Changes a JSON document so that it stays one; what knows only bytes mostly breaks it. Other inputs are only bytes.
 
 use std::ops::Range;
 
@@ -43,17 +43,37 @@ impl Donors {
     }
 }
 
-/// Changes one place of a document, to what donors have or another place of its own; what is no JSON stays as
-/// it is.
+/// Changes one place of a document, to what donors have or another place of its own; or some bytes of what is no JSON.
 #[must_use]
 pub fn mutate(document: &[u8], donors: &Donors, rng: &mut Rng) -> Vec<u8> {
-    let Ok(mut root) = serde_json::from_slice::<Value>(document) else { return document.to_vec() };
+    let Ok(mut root) = serde_json::from_slice::<Value>(document) else {
+        return change_bytes(document, rng);
+    };
     let mut own = Donors::default();
     own.collect(root.clone());
     let donors = if rng.u8(..3) == 0 { &own } else { donors };
     let mut place = rng.usize(..count(&root));
     change_at(&mut root, &mut place, donors, rng);
     root.to_string().into_bytes()
+}
+
+fn change_bytes(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let (one, other) = (rng.usize(..=bytes.len()), rng.usize(..=bytes.len()));
+    let range = one.min(other)..one.max(other).min(one.min(other) + 16);
+    match rng.u8(..6) {
+        0 => bytes.truncate(one),
+        1 => drop(bytes.drain(range)),
+        2 => {
+            let part = bytes[range].to_vec();
+            bytes.splice(one..one, part);
+        }
+        3 => bytes.insert(one, rng.u8(..)),
+        _ if one == bytes.len() => {}
+        4 => bytes[one] = bytes[one].wrapping_add(rng.u8(..5)).wrapping_sub(2),
+        _ => bytes[one] = rng.u8(..),
+    }
+    bytes
 }
 
 /// How many values there are in a value, itself among them.

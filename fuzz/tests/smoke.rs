@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use fastrand::Rng;
-use linkspan_fuzz::{Donors, data_dir, mutate, net_conf, resource_list, seeds};
+use linkspan_fuzz::{Donors, data_dir, dhcp_packet, mutate, net_conf, resource_list, seeds};
 
 /// Runs a target on its seeds, and on so many other inputs.
 fn try_out(name: &str, target: fn(&[u8]), others: u64) {
@@ -43,4 +43,9 @@ fn the_configuration_of_the_pools() {
 #[test]
 fn the_folder_of_reservations() {
     try_out("data_dir", data_dir, 1_200);
+}
+
+#[test]
+fn the_message_of_a_dhcp_server() {
+    try_out("dhcp_packet", dhcp_packet, 100_000);
 }

@@ -112,16 +112,18 @@ impl Request<'_> {
                 options.push((80, Vec::new()));
             }
         }
-        self.provide(&mut options, wants_settings);
+        // A DECLINE or RELEASE may not carry more.
+        if wants_settings {
+            self.provide(&mut options);
+        }
         options
     }
 
-    /// Adds what the network provides, in place of what is there. A DECLINE or RELEASE may carry the client
-    /// identifier alone of it.
-    fn provide(&self, options: &mut Vec<(u8, Vec<u8>)>, wants_settings: bool) {
+    /// Adds what the network provides, in place of what is there.
+    fn provide(&self, options: &mut Vec<(u8, Vec<u8>)>) {
         for (code, value) in &self.wishes.provide {
             let is_protocol = matches!(code, 0 | 50 | 52 | 53 | 54 | 255);
-            if is_protocol || !(wants_settings || *code == 61) {
+            if is_protocol {
                 continue;
             }
             match options.iter_mut().find(|(own, _)| own == code) {
