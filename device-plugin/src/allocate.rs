@@ -117,10 +117,9 @@ mod tests {
         let mut node = Node::with(Needs::default());
         node.members[1].health = Health::Unhealthy(Reason::NoCarrier("ens1".parse().unwrap()));
         let offer = Offer {
-            pool: Node::pool().into(),
             members: node.members.clone(),
-            shares: None,
             leaving: [node.members[3].device.id.clone()].into(),
+            ..Offer::of(Node::pool().into())
         };
         let allocate = |ids: &[&str]| {
             let devices_ids = ids.iter().map(|&id| id.to_owned()).collect();

@@ -3,7 +3,7 @@
 //! A device that left its pool (another driver, another configuration) would else be offered by
 //! another pool, to a second pod; and one that is gone from the bus would be missing from the count.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::holders::Holders;
@@ -27,7 +27,8 @@ pub(crate) type Kept = BTreeMap<DeviceId, String>;
 
 /// Puts devices that are held, or may be, back into the pools that offered them `before`; a pool
 /// that is not configured any more has none, but its devices are nobody else's either. Returns which
-/// devices are so kept, until nobody holds them.
+/// devices are so kept, until nobody holds them. One that has gone before this program was started is
+/// among these, and in no pool: [`gone`].
 pub(crate) fn keep(
     pools: &[Pool],
     before: &[Arc<Offer>],
@@ -69,16 +70,26 @@ pub(crate) fn keep(
     };
     for (resource, id) in held {
         let at = places.get(&id).copied();
-        if at.is_none() && inventory.devices.iter().all(|device| device.id != id) {
+        let pool = position(resource);
+        let is_there = at.is_some() || inventory.devices.iter().any(|device| device.id == id);
+        // One that is not is missing from its pool only: another plugin's, say, is none of ours.
+        if !is_there && pool.is_none_or(|pool| pools[pool].resource.shares.is_some()) {
             continue;
         }
-        let pool = position(resource);
         if pool != at && !claims.contains_key(&id) {
             let resource = resource.to_owned();
             claims.insert(id, Claim { pool, resource, last: None });
         }
     }
     put_back(claims, inventory, found)
+}
+
+/// The devices that are kept for a pool, and of which nothing is known but that.
+pub(crate) fn gone(kept: &Kept, pool: &Pool, members: &[Member]) -> BTreeSet<DeviceId> {
+    let resource = pool.name.to_string();
+    let is_known = |id: &DeviceId| members.iter().any(|member| member.device.id == *id);
+    let of_pool = kept.iter().filter(|(id, kept_for)| **kept_for == resource && !is_known(id));
+    of_pool.map(|(id, _)| id.clone()).collect()
 }
 
 /// A device that is not to be where the selectors put it.
@@ -109,6 +120,7 @@ fn put_back(
             (None, None) => match inventory.devices.iter().find(|device| device.id == id) {
                 // A NIC's name, by which the pool selects it, went into the pod with its interface.
                 Some(device) => unselected(device.clone(), Needs::default()),
+                // Nothing is known of it but who has it.
                 None => continue,
             },
         };

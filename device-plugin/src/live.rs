@@ -140,6 +140,8 @@ impl Live {
                     let Changes { configuration, asked } = changes?;
                     if configuration && self.read_again(asked) {
                         self.follow(Known::NotYet);
+                        // Pods may hold devices of a pool that is new, and these may be gone.
+                        self.ask_who_holds();
                     } else {
                         self.look(Known::NotYet);
                     }

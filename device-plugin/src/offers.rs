@@ -13,7 +13,7 @@ use crate::counts::NodeCounts;
 use crate::health::Damper;
 use crate::inventory::{Asked, DeviceId, Inventory};
 use crate::kept::{self, Kept, Known};
-use crate::pools::{self, Division, Excluded, Health, Member, Pool};
+use crate::pools::{self, Division, Excluded, Health, Member, Pool, Reason};
 use crate::shares;
 
 /// What a pool offers.
@@ -21,16 +21,19 @@ use crate::shares;
 pub(crate) struct Offer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) members: Vec<Member>,
+    /// Devices that pods hold, and that had gone before this program was started: nothing else is known of them.
+    pub(crate) gone: BTreeSet<DeviceId>,
     /// How well the shares are that it has in place of members.
     pub(crate) shares: Option<Health>,
-    /// Those of them that the pool doesn't select any more: no other pod may get them.
+    /// Those of the members that the pool doesn't select any more: no other pod may get them.
     pub(crate) leaving: BTreeSet<DeviceId>,
 }
 
 impl Offer {
     /// Nothing of this pool.
     pub(crate) fn of(pool: Arc<Pool>) -> Self {
-        Self { pool, members: Vec::new(), shares: None, leaving: BTreeSet::new() }
+        let (members, gone, leaving) = Default::default();
+        Self { pool, members, gone, shares: None, leaving }
     }
 }
 
@@ -150,8 +153,10 @@ impl Offers {
             self.due = [self.due, due].into_iter().flatten().min();
             let ids = members.iter().map(|member| &member.device.id);
             let leaving = ids.filter(|id| self.kept.contains_key(id)).cloned().collect();
+            let gone = kept::gone(&self.kept, pool, &members);
             let shares = shares::health(pool, &self.inventory.interfaces);
-            current.offer.send_if_modified(|offered| tell(offered, pool, members, shares, leaving));
+            let new = Offer { members, gone, shares, leaving, ..Offer::of(Arc::new(pool.clone())) };
+            current.offer.send_if_modified(|offered| tell(offered, new));
         }
     }
 
@@ -230,42 +235,37 @@ impl Offers {
 }
 
 /// Puts a new offer in the place of the old one, and says whether they differ.
-fn tell(
-    offered: &mut Arc<Offer>,
-    pool: &Pool,
-    members: Vec<Member>,
-    shares: Option<Health>,
-    leaving: BTreeSet<DeviceId>,
-) -> bool {
-    let same_pool = *offered.pool == *pool;
-    let same_devices = offered.members == members && offered.leaving == leaving;
-    if same_pool && same_devices && offered.shares == shares {
+fn tell(offered: &mut Arc<Offer>, new: Offer) -> bool {
+    if **offered == new {
         return false;
     }
-    let (before, after) = (summary(&offered.members), summary(&members));
-    match (&pool.resource.shares, &shares) {
+    let name = &new.pool.name;
+    let (before, after) = (summary(offered), summary(&new));
+    match (&new.pool.resource.shares, &new.shares) {
         (Some(all), Some(Health::Healthy)) => {
-            tracing::info!("{} has {} shares of {}", pool.name, all.capacity, all.lower_device);
+            tracing::info!("{name} has {} shares of {}", all.capacity, all.lower_device);
         }
         (Some(_), Some(Health::Unhealthy(reason))) => {
-            tracing::warn!("{}: all shares are unhealthy: {reason}", pool.name);
+            tracing::warn!("{name}: all shares are unhealthy: {reason}");
         }
-        _ if before != after => tracing::info!("{} has {after}", pool.name),
+        _ if before != after => tracing::info!("{name} has {after}"),
         _ => {}
     }
-    let pool = if same_pool { Arc::clone(&offered.pool) } else { Arc::new(pool.clone()) };
-    *offered = Arc::new(Offer { pool, members, shares, leaving });
+    *offered = Arc::new(new);
     true
 }
 
 /// How many devices there are, and why how many of them are not healthy.
-fn summary(members: &[Member]) -> String {
+fn summary(offer: &Offer) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for member in members {
-        if let Health::Unhealthy(reason) = &member.health {
-            *reasons.entry(reason.to_string()).or_default() += 1;
-        }
+    let members = offer.members.iter().filter_map(|member| match &member.health {
+        Health::Unhealthy(reason) => Some(reason),
+        Health::Healthy => None,
+    });
+    for reason in members.chain(offer.gone.iter().map(|_| &Reason::Gone)) {
+        *reasons.entry(reason.to_string()).or_default() += 1;
     }
     let ill = reasons.into_iter().map(|(reason, count)| format!(", {count} unhealthy: {reason}"));
-    format!("{} devices{}", members.len(), ill.collect::<String>())
+    let all = offer.members.len() + offer.gone.len();
+    format!("{all} devices{}", ill.collect::<String>())
 }

@@ -63,8 +63,7 @@ impl DevicePlugin for PoolService {
         let lists = WatchStream::new(self.offered.clone()).filter_map(move |offer| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
             let _ = &open;
-            let devices = offer.members.iter().map(|member| device(&offer.pool, member));
-            let devices = devices.chain(shares::devices(&offer)).collect();
+            let devices = devices(&offer).into_iter().chain(shares::devices(&offer)).collect();
             let list = ListAndWatchResponse { devices };
             // Much of what changes is nothing to the kubelet.
             (told.as_ref() != Some(&list)).then(|| told.insert(list).clone()).map(Ok)
@@ -133,6 +132,18 @@ fn preferred(
     };
     let chosen = preferred::prefer(offer.pool.resource.allocation, &offer.members, wanted);
     ContainerPreferredAllocationResponse { device_i_ds: chosen.unwrap_or_default() }
+}
+
+/// The devices as the kubelet knows them, in their order.
+fn devices(offer: &Offer) -> Vec<Device> {
+    let members = offer.members.iter().map(|m| (&m.device.id, device(&offer.pool, m)));
+    let gone = offer.gone.iter().map(|id| {
+        let health = UNHEALTHY.to_owned();
+        (id, Device { id: id.to_string(), health, topology: None })
+    });
+    let mut all: Vec<_> = members.chain(gone).collect();
+    all.sort_by_key(|(id, _)| *id);
+    all.into_iter().map(|(_, device)| device).collect()
 }
 
 fn device(pool: &Pool, member: &Member) -> Device {

@@ -144,7 +144,11 @@ impl Kubelet {
     pub fn restart(&mut self) {
         self.kill();
         for entry in std::fs::read_dir(self.device_plugins()).unwrap() {
-            std::fs::remove_file(entry.unwrap().path()).unwrap();
+            match std::fs::remove_file(entry.unwrap().path()) {
+                // A plugin takes the socket of a pool that has ended away itself.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.unwrap(),
+            }
         }
         self.run();
     }
@@ -231,6 +235,11 @@ impl Kubelet {
         let given = self.allocate(resource, ids)?;
         self.pods.give(namespace, name, resource, ids);
         Ok(given)
+    }
+
+    /// Lets a pod hold devices that it has from somebody else.
+    pub fn hold(&self, namespace: &str, name: &str, resource: &str, ids: &[&str]) {
+        self.pods.give(namespace, name, resource, ids);
     }
 
     /// Takes all devices of a pod back.

@@ -8,12 +8,19 @@ use linkspan_proto::devices::{
 use crate::holders::{self, Holders};
 use crate::offers::Offer;
 use crate::pci_names::Names;
-use crate::pools::{Excluded, Health, Member};
+use crate::pools::{Excluded, Health, Member, Reason};
 
 /// A pool with its devices or shares, and who holds them.
 pub(super) fn pool(offer: &Offer, holders: &Holders) -> Pool {
     let name = offer.pool.name.to_string();
-    let devices = offer.members.iter().map(|member| device(&name, member, holders)).collect();
+    let members = offer.members.iter().map(|member| device(&name, member, holders));
+    let gone = offer.gone.iter().map(|id| Device {
+        id: id.to_string(),
+        unhealthy: Reason::Gone.to_string(),
+        holder: holders.holder(&name, &id.to_string()).map(holder),
+        ..Device::default()
+    });
+    let devices = members.chain(gone).collect();
     let shares = offer.pool.resource.shares.as_ref().map(|all| shares(&name, all, offer, holders));
     Pool { name, devices, shares }
 }

@@ -7,9 +7,10 @@ use linkspan_daemon::metrics::{Family, Kind, Labels, Sample};
 
 use super::pod_labels;
 use crate::holders::Holders;
+use crate::inventory::DeviceId;
 use crate::offers::Offer;
 use crate::pci_names::Names;
-use crate::pools::{Excluded, Health, Member};
+use crate::pools::{Excluded, Health, Member, Reason};
 
 /// Devices by PF and health, those that ail, and what they all are.
 pub(super) fn devices(offers: &[Arc<Offer>]) -> [Family; 3] {
@@ -23,13 +24,13 @@ pub(super) fn devices(offers: &[Arc<Offer>]) -> [Family; 3] {
                 *counts.entry((pool.clone(), pf.clone(), health)).or_default() += count;
             }
             if let Health::Unhealthy(reason) = &member.health {
-                let labels = vec![
-                    ("pool", pool.clone()),
-                    ("device", member.device.id.to_string()),
-                    ("reason", reason.to_string()),
-                ];
-                unhealthy.push(Sample::new(labels, 1));
+                unhealthy.push(ill(&pool, &member.device.id, reason));
             }
+        }
+        for id in &offer.gone {
+            // Whose PF's they were nobody knows any more.
+            *counts.entry((pool.clone(), String::new(), "unhealthy")).or_default() += 1;
+            unhealthy.push(ill(&pool, id, &Reason::Gone));
         }
     }
     let counts = counts.into_iter().map(|((pool, pf, health), count)| {
@@ -40,6 +41,15 @@ pub(super) fn devices(offers: &[Arc<Offer>]) -> [Family; 3] {
         gauge("linkspan_device_unhealthy", "Devices that are not healthy, and why.", unhealthy),
         models(offers),
     ]
+}
+
+fn ill(pool: &str, device: &DeviceId, reason: &Reason) -> Sample {
+    let labels = vec![
+        ("pool", pool.to_owned()),
+        ("device", device.to_string()),
+        ("reason", reason.to_string()),
+    ];
+    Sample::new(labels, 1)
 }
 
 /// Shares of host links by health: of a pool, all are well or none.
@@ -142,7 +152,7 @@ mod tests {
     use linkspan_daemon::metrics;
 
     use super::*;
-    use crate::pools::{Needs, Reason};
+    use crate::pools::Needs;
     use crate::prepare::tests::Node;
 
     #[test]

@@ -6,7 +6,7 @@ use linkspan_tests::daemon::Signal;
 use linkspan_tests::kubelet::State;
 use serde_json::{Value, json};
 
-use crate::{Node, fast, pfs};
+use crate::{BOUND, Node, fast, measured, pfs};
 
 const KERNEL: &str = "linkspan.dev/kernel";
 const USER: &str = "linkspan.dev/user";
@@ -103,4 +103,82 @@ fn a_device_that_is_gone_is_listed_ill_while_a_pod_holds_it() {
     assert_eq!(ill, [&held.to_string()]);
     node.end_pod("pod");
     node.wait_for_vfs("linkspan.dev/fast", &[0, 3]);
+}
+
+#[test]
+fn a_device_that_is_gone_and_held_is_missed_also_by_another_plugin() {
+    let mut node = Node::start(fast());
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 2, 3]);
+    let [held, free] = [1, 2].map(|index| pfs()[0].vf(index));
+    let held = held.to_string();
+    node.kubelet.run_pod("default", "pod", "linkspan.dev/fast", &[&held]).unwrap();
+    // What is another plugin's is not ours to miss.
+    node.kubelet.hold("default", "pod", "example.com/other", &["0000:81:10.0", "0000:ff:10.0"]);
+    node.plugin.signal(Signal::TERM);
+    node.plugin.wait(BOUND);
+    node.tree.remove_vf(&pfs()[0], 1);
+    node.tree.remove_vf(&pfs()[0], 2);
+    let as_held = |node: &Node| {
+        let state = node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 3]);
+        assert_eq!(state.allocatable("linkspan.dev/fast").len(), 2);
+    };
+    node.start_plugin();
+    as_held(&node);
+    node.restart_plugin(Signal::KILL);
+    node.kubelet.restart();
+    as_held(&node);
+    let told = measured::metrics(&node);
+    let ill = format!(
+        r#"linkspan_device_unhealthy{{pool="linkspan.dev/fast",device="{held}",reason="it is gone from the bus"}} 1"#
+    );
+    assert!(told.contains(&ill), "{told}");
+    assert!(!told.contains("0000:ff:10.0") && !told.contains(&free.to_string()), "{told}");
+    // Its pool goes, and comes back.
+    node.configure(json!([{"resourceName": "other", "selectors": {"pfNames": ["ens2"]}}]));
+    node.wait_for_devices("linkspan.dev/other", 3);
+    node.configure(fast());
+    as_held(&node);
+    // It is there again, in whosever hands.
+    node.tree.add_vf(&pfs()[0], 1);
+    node.plugin.signal(Signal::HUP);
+    node.wait_for_devices("linkspan.dev/fast", 3);
+    node.tree.remove_vf(&pfs()[0], 1);
+    node.restart_plugin(Signal::TERM);
+    as_held(&node);
+    node.end_pod("pod");
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 3]);
+}
+
+#[test]
+fn a_whole_nic_in_a_pod_is_still_its_pool_s_after_a_restart() {
+    let whole = || {
+        json!([
+            {"resourceName": "whole", "selectors": {"pfNames": ["lo"]}, "allowInUse": ["lo"]},
+            {"resourceName": "fast", "selectors": {"pfNames": ["ens1"]}}
+        ])
+    };
+    let mut node = Node::start(whole());
+    node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 2, 3]);
+    let nic = "0000:03:00.0".parse().unwrap();
+    node.tree.add_device(nic, 0x8086, 0x1572, 0);
+    node.tree.bind(nic, Some("i40e"));
+    // Every machine has such a link, which may as well be the NIC's.
+    node.tree.add_interface(nic, "lo");
+    node.plugin.signal(Signal::HUP);
+    node.wait_for_devices("linkspan.dev/whole", 1);
+    let id = nic.to_string();
+    node.kubelet.run_pod("default", "pod", "linkspan.dev/whole", &[&id]).unwrap();
+    // Its name, by which the pool selects it, goes into the pod with its interface.
+    node.tree.take_interfaces(nic);
+    node.plugin.signal(Signal::HUP);
+    node.wait_for_devices("linkspan.dev/whole", 1);
+    for signal in [Signal::TERM, Signal::KILL] {
+        node.restart_plugin(signal);
+        let state = node.wait_for_devices("linkspan.dev/whole", 1);
+        assert_eq!(state.allocatable("linkspan.dev/whole"), [id.as_str()]);
+    }
+    node.end_pod("pod");
+    node.wait("nobody has it, and nothing selects it", |state| {
+        state.resources["linkspan.dev/whole"].devices.is_empty()
+    });
 }

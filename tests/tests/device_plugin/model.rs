@@ -65,8 +65,6 @@ struct Model {
     vfs: BTreeMap<Vf, &'static str>,
     /// Which pod holds a VF, and from which pool.
     held: BTreeMap<Vf, (u32, &'static str)>,
-    /// Which pools have listed which held VFs since the plugin was started: should they vanish, they are missed.
-    known: BTreeSet<(&'static str, Vf)>,
 }
 
 impl Model {
@@ -84,24 +82,14 @@ impl Model {
             }
         }
         for (&vf, (_, pool)) in &self.held {
+            // It is missed.
             if !self.vfs.contains_key(&vf)
-                && self.known.contains(&(*pool, vf))
                 && let Some(list) = lists.get_mut(pool)
             {
                 list.insert(vf, false);
             }
         }
         lists
-    }
-
-    /// All lists have been seen by the plugin as it runs now.
-    fn note(&mut self) {
-        let lists = self.lists();
-        let listed =
-            |(name, vf): &(&'static str, Vf)| lists.get(name).is_some_and(|l| l.contains_key(vf));
-        let held = self.held.iter().map(|(&vf, &(_, pool))| (pool, vf));
-        self.known.extend(held.filter(listed));
-        self.known.retain(|(pool, vf)| self.held.get(vf).is_some_and(|(_, holder)| holder == pool));
     }
 }
 
@@ -143,8 +131,7 @@ impl Run {
         for pf in pfs() {
             node.tree.set_num_vfs(&pf, 0);
         }
-        let (vfs, held, known) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let model = Model { pools, vfs, held, known };
+        let model = Model { pools, vfs: BTreeMap::new(), held: BTreeMap::new() };
         let mut run = Self { node, model, chance, pods: 0, quiet: false };
         for vf in all_vfs() {
             run.plug(vf);
@@ -168,12 +155,7 @@ impl Run {
                 self.node.kubelet.restart();
                 "the kubelet restarts".to_owned()
             }
-            94..96 => {
-                let what = self.restart_plugin();
-                // What the plugin has never seen it can't miss.
-                self.wait_until_quiet(&what);
-                what
-            }
+            94..96 => self.restart_plugin(),
             96 => {
                 self.wait_until_quiet("before both restart");
                 self.node.kubelet.kill();
@@ -210,8 +192,6 @@ impl Run {
             Ok(_) => {
                 let before = self.model.held.insert(vf, (pod, pool));
                 assert_eq!(before, None, "{what}, which is held");
-                // It counts as listed: the plugin has just given it.
-                self.model.known.insert((pool, vf));
             }
             Err(refused) => {
                 let is_fair = [Code::NotFound, Code::FailedPrecondition, Code::Unavailable];
@@ -238,7 +218,6 @@ impl Run {
         let vf = self.any_vf();
         let is_there = self.model.vfs.contains_key(&vf);
         if is_there {
-            self.wait_until_quiet("before a VF is unplugged");
             self.model.vfs.remove(&vf);
             self.node.tree.remove_vf(&pfs()[vf.0], vf.1);
         } else {
@@ -270,8 +249,7 @@ impl Run {
         let number = self.chance.one_of(CONFIGURATIONS.len());
         self.model.pools = CONFIGURATIONS[number];
         self.node.configure(configuration(self.model.pools));
-        // What was held while no pool listed it is missed only once one has.
-        self.wait_until_quiet("after it was configured");
+        self.quiet = false;
         format!("configuration {number}")
     }
 
@@ -280,7 +258,6 @@ impl Run {
         self.node.restart_plugin(signal);
         // Before it has come so far, SIGHUP would end it.
         until("it says something", BOUND, || (!self.node.plugin.log().is_empty()).then_some(()));
-        self.model.known.clear();
         self.quiet = false;
         format!("the plugin restarts after {signal:?}")
     }
@@ -311,7 +288,6 @@ impl Run {
         };
         let held = &self.model.held;
         self.node.wait(&format!("told {expected:#?} after {what}; held: {held:?}"), is_told);
-        self.model.note();
         self.quiet = true;
     }
 
