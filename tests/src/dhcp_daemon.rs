@@ -14,6 +14,7 @@ use linkspan_proto::dhcp::{
     ReleaseRequest, Wishes,
 };
 use linkspan_proto::framing::{FrameError, Message, ask_within};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Signal};
@@ -37,9 +38,15 @@ impl DhcpDaemon {
     /// Starts one. It is asked when this returns.
     #[must_use]
     pub fn start(flags: &[&str]) -> Self {
+        Self::start_by(&[], flags)
+    }
+
+    /// The same by a program that becomes it.
+    #[must_use]
+    pub fn start_by(wrapper: &[&str], flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut daemon = Self { folder: TempDir::new().unwrap(), flags, daemon: None };
-        daemon.resume(&[]);
+        daemon.resume(wrapper);
         daemon
     }
 
@@ -86,7 +93,16 @@ impl DhcpDaemon {
         self.folder.path().join("socket")
     }
 
-    /// Where its leases are.
+    /// A section `ipam` that asks it.
+    #[must_use]
+    pub fn ipam(&self, keys: &Value) -> Value {
+        let mut section = json!({ "type": "dhcp", "daemonSocketPath": self.socket() });
+        let keys = keys.as_object().cloned().unwrap_or_default();
+        section.as_object_mut().unwrap().extend(keys);
+        section
+    }
+
+    /// Its leases, by their files' names.
     #[must_use]
     pub fn leases_on_disk(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();

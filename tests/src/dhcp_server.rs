@@ -128,6 +128,16 @@ impl DhcpServer {
         text.lines().filter_map(ServedLease::parse).collect()
     }
 
+    /// Waits until it has got all leases back.
+    ///
+    /// # Panics
+    ///
+    /// If that takes too long.
+    pub fn wait_for_no_lease(&self) {
+        let none = || self.leases().is_empty().then_some(());
+        wait::until("the server to get all leases back", BOUND, none);
+    }
+
     fn starts(&self) -> usize {
         self.count("sockets bound exclusively")
     }

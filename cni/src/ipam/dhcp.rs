@@ -44,9 +44,9 @@ pub struct PodLink<'a> {
     pub link: &'a mut Link,
 }
 
-/// How long the daemon may take to acquire a lease. It gives up by itself, at the latest when the reference's
-/// would (208 s); a daemon that ends closes the connection.
-const ACQUIRE_BOUND: Duration = Duration::from_secs(220);
+/// How long the daemon may take to acquire a lease: longer than it lets anybody wait. One that ends closes the
+/// connection.
+const ACQUIRE_BOUND: Duration = Duration::from_secs(310);
 
 const DAEMON: &str = "the DHCP daemon";
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod killed;
+mod leased;
 mod refused;
 mod restored;
 mod traffic;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     harness::main(
         traffic::cases()
             .into_iter()
+            .chain(leased::cases())
             .chain(restored::cases())
             .chain(refused::cases())
             .chain(user_space::cases())

@@ -44,6 +44,9 @@ const TOOLS: &[&str] = &[
     "containernetworking-plugins",
 ];
 
+/// What tests on this machine need besides; a bed that is made need not be made anew where this changes.
+const SERVERS: &[&str] = &["isc-dhcp-server"];
+
 /// 7.2 has no `igb` device.
 const QEMU: &str = "qemu-system-x86";
 const OLDEST_QEMU: &str = "1:8.0";
@@ -68,7 +71,9 @@ pub(crate) struct Prepared {
 pub(crate) fn prepared(cache: &Cache) -> Result<Prepared> {
     let release = Release::of_this_machine()?;
     ensure!(
-        cache.is_complete(STAMP, &recipe(release)) && missing(TOOLS)?.is_empty() && qemu_is_fit()?,
+        cache.is_complete(STAMP, &recipe(release))
+            && missing(&[TOOLS, SERVERS].concat())?.is_empty()
+            && qemu_is_fit()?,
         "the bed is not prepared on this machine: run `cargo bed prepare` (as root)"
     );
     let kernel_release = fs::read_to_string(cache.path(STAMP).join("kernel-release"))?;
@@ -155,7 +160,7 @@ fn install_tools(apt: &Apt, progress: &Progress) -> Result<()> {
     let headers = apt.show_on_backports("linux-headers-amd64")?;
     let headers = apt.show_on_backports(headers.dependency("linux-headers-")?)?;
     let kbuild = apt.show_on_backports(headers.dependency("linux-kbuild-")?)?;
-    let mut wanted = TOOLS.to_vec();
+    let mut wanted = [TOOLS, SERVERS].concat();
     wanted.extend([headers.dependency("gcc-")?, kbuild.dependency("libelf")?]);
     let wanted = missing(&wanted)?;
     let qemu_was_fit = qemu_is_fit()?;
