@@ -139,9 +139,10 @@ impl Live {
                 changes = node.changed(self.offers.due()) => {
                     let Changes { configuration, asked } = changes?;
                     if configuration && self.read_again(asked) {
-                        self.follow(Known::NotYet);
                         // Pods may hold devices of a pool that is new, and these may be gone.
-                        self.ask_who_holds();
+                        if self.follow(Known::NotYet) {
+                            self.ask_who_holds();
+                        }
                     } else {
                         self.look(Known::NotYet);
                     }
@@ -205,11 +206,12 @@ impl Live {
         }
     }
 
-    /// Puts into force what is configured, with the links that there are.
-    fn follow(&mut self, known: Known<'_>) {
+    /// Puts into force what is configured, with the links that there are. Returns whether some of it is new.
+    fn follow(&mut self, known: Known<'_>) -> bool {
         let pools = self.wanted();
-        self.configure(pools, known);
+        let is_new = self.configure(pools, known);
         self.follow_links();
+        is_new
     }
 
     /// Looks at the node for the pools that are in force, and for links that are to have one.
@@ -245,9 +247,10 @@ impl Live {
 
     /// Puts pools into force: serves the pools that are new. Those that are gone end by
     /// themselves.
-    fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) {
+    fn configure(&mut self, pools: Vec<Pool>, known: Known<'_>) -> bool {
         self.orders.send_modify(|order| order.pools = Arc::new(pools.clone()));
         let added = self.offers.configure(pools, known);
+        let is_new = !added.is_empty();
         self.served.send_modify(|served| {
             // An offer ends with its pool.
             served.retain(|pool| pool.offered.has_changed().is_ok());
@@ -281,6 +284,7 @@ impl Live {
             self.tasks.spawn(registrar.run());
         }
         while self.tasks.try_join_next().is_some() {}
+        is_new
     }
 
     /// Whether the configuration can be used.

@@ -119,8 +119,8 @@ fn a_device_that_is_gone_and_held_is_missed_also_by_another_plugin() {
     node.tree.remove_vf(&pfs()[0], 1);
     node.tree.remove_vf(&pfs()[0], 2);
     let as_held = |node: &Node| {
-        let state = node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 3]);
-        assert_eq!(state.allocatable("linkspan.dev/fast").len(), 2);
+        node.wait_for_devices("linkspan.dev/fast", 2);
+        node.wait_for_vfs("linkspan.dev/fast", &[0, 1, 3]);
     };
     node.start_plugin();
     as_held(&node);
