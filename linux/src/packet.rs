@@ -12,6 +12,7 @@ mod filter;
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use linkspan_types::MacAddr;
@@ -149,8 +150,7 @@ fn status(message: &libc::msghdr) -> u32 {
 
 /// `setsockopt(2)`, for options that rustix does not have. `T` is to be the option's own type.
 fn set_option<T>(socket: &impl AsFd, level: i32, option: i32, value: &T) -> io::Result<()> {
-    #[expect(clippy::cast_possible_truncation, reason = "options have some bytes")]
-    let length = size_of::<T>() as libc::socklen_t;
+    let length = length_of::<T>();
     let socket = socket.as_fd().as_raw_fd();
     let value: *const libc::c_void = std::ptr::from_ref(value).cast();
     // SAFETY: the value is borrowed for the call, and the length is its size.
@@ -158,6 +158,60 @@ fn set_option<T>(socket: &impl AsFd, level: i32, option: i32, value: &T) -> io::
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Sends a datagram from one of the machine's addresses (`IP_PKTINFO` of `ip(7)`), whichever the socket is bound to.
+fn send_from(
+    socket: &impl AsFd,
+    payload: &[u8],
+    from: Ipv4Addr,
+    to: SocketAddrV4,
+) -> io::Result<()> {
+    let number = |address: &Ipv4Addr| libc::in_addr { s_addr: u32::from(*address).to_be() };
+    let source = libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: number(&from),
+        ipi_addr: number(&Ipv4Addr::UNSPECIFIED),
+    };
+    let mut to = libc::sockaddr_in {
+        sin_family: AddressFamily::INET.as_raw(),
+        sin_port: to.port().to_be(),
+        sin_addr: number(to.ip()),
+        sin_zero: [0; 8],
+    };
+    let mut part =
+        libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+    let mut control = Control([0; CONTROL]);
+    // SAFETY: zeros are a valid message header, of any libc's padding too.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_name = (&raw mut to).cast();
+    message.msg_namelen = length_of::<libc::sockaddr_in>();
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: this only computes a length.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(length_of::<libc::in_pktinfo>()) } as _;
+    const { assert!(size_of::<libc::cmsghdr>() + size_of::<libc::in_pktinfo>() <= CONTROL - 8) };
+    // SAFETY: the control buffer has room for one piece of this length, and is as aligned as that has to be.
+    unsafe {
+        let piece = libc::CMSG_FIRSTHDR(&raw const message);
+        (*piece).cmsg_level = libc::IPPROTO_IP;
+        (*piece).cmsg_type = libc::IP_PKTINFO;
+        (*piece).cmsg_len = libc::CMSG_LEN(length_of::<libc::in_pktinfo>()) as _;
+        libc::CMSG_DATA(piece).cast::<libc::in_pktinfo>().write_unaligned(source);
+    }
+    // SAFETY: every pointer of the header is to memory that is borrowed for the call, with its length; the kernel
+    // only reads the payload.
+    match unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// The size of what the kernel is told of.
+#[expect(clippy::cast_possible_truncation, reason = "these have some bytes")]
+const fn length_of<T>() -> u32 {
+    size_of::<T>() as u32
 }
 
 const ADDRESS_LENGTH: SocketAddrLen = 20;

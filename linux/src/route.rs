@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, Parseable};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
-    RouteNextHopFlags, RouteScope, RouteType, RouteVia,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::RouteMessageBuilder;
@@ -64,10 +64,12 @@ impl RouteSocket {
         self.change(RouteNetlinkMessage::NewRoute(message), flags, action)
     }
 
-    /// Removes a route through a link.
+    /// Removes a route through a link, whoever has added it.
     pub fn remove_route(&mut self, index: u32, route: &Route) -> Result<(), NetlinkError> {
         let action = || format!("remove the route to {} through link {index}", route.destination);
-        let message = message(index, route).map_err(|e| NetlinkError::garbled(&action(), e))?;
+        let mut message = message(index, route).map_err(|e| NetlinkError::garbled(&action(), e))?;
+        // Whoever has added it.
+        message.header.protocol = RouteProtocol::Unspec;
         self.change(RouteNetlinkMessage::DelRoute(message), 0, action)
     }
 

@@ -108,12 +108,16 @@ impl Daemon {
     ///
     /// If that takes longer than `bound`.
     pub fn wait(&mut self, bound: Duration) -> ExitStatus {
+        assert!(self.ends_within(bound), "it still runs after {bound:?}");
+        self.child.wait().unwrap()
+    }
+
+    /// Whether it ends by itself in this time.
+    pub fn ends_within(&mut self, bound: Duration) -> bool {
         // A process descriptor becomes readable when the process ends.
         let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
         let bound = bound.try_into().unwrap();
-        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&bound)).unwrap();
-        assert!(ended > 0, "it still runs after {bound:?}");
-        self.child.wait().unwrap()
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&bound)).unwrap() > 0
     }
 }
 

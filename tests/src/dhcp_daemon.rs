@@ -58,15 +58,36 @@ impl DhcpDaemon {
 
     /// The same, where it may not come so far as to be asked.
     pub fn resume_without_waiting(&mut self, wrapper: &[&str]) {
+        // That of an earlier run is no daemon's any more.
+        let _ = fs::remove_file(self.socket());
+        self.daemon = Some(self.another_by(wrapper));
+    }
+
+    /// Starts a second one, with the same socket and folder of leases.
+    #[must_use]
+    pub fn another(&self) -> Daemon {
+        self.another_by(&[])
+    }
+
+    fn another_by(&self, wrapper: &[&str]) -> Daemon {
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         let mut arguments = vec!["--socketpath".to_owned(), file("socket")];
         arguments.extend(["--lease-dir".to_owned(), file("leases")]);
         arguments.push(format!("--metrics-address=unix:{}", file("metrics")));
         arguments.extend(self.flags.iter().cloned());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // That of an earlier run is no daemon's any more.
-        let _ = fs::remove_file(self.socket());
-        self.daemon = Some(Daemon::start_by(wrapper, "linkspan-dhcp", &arguments));
+        Daemon::start_by(wrapper, "linkspan-dhcp", &arguments)
+    }
+
+    /// Whether it comes so far as to be asked, and does not end before.
+    #[must_use]
+    pub fn is_asked(&mut self) -> bool {
+        let socket = self.socket();
+        let daemon = self.process();
+        until("the DHCP daemon to be asked, or to end", BOUND, || {
+            let is_asked = UnixStream::connect(&socket).is_ok();
+            (is_asked || daemon.ends_within(Duration::ZERO)).then_some(is_asked)
+        })
     }
 
     /// Kills it as `kill -9` does.
@@ -142,12 +163,7 @@ impl DhcpDaemon {
 
     /// Asks for a lease for a pod's interface.
     pub fn acquire(&self, pod: &Pod, wishes: Wishes) -> Result<AcquireReply, FrameError> {
-        self.ask(About::Acquire(AcquireRequest {
-            attachment: Some(attachment(pod)),
-            netns: pod.netns().display().to_string(),
-            wishes: Some(wishes),
-            ..AcquireRequest::default()
-        }))
+        self.ask(About::Acquire(acquisition(pod, wishes)))
     }
 
     /// Gives a pod's lease back.
@@ -200,6 +216,17 @@ pub fn attachment(pod: &Pod) -> Attachment {
         network: NETWORK.to_owned(),
         container_id: pod.name().to_owned(),
         if_name: INTERFACE.to_owned(),
+    }
+}
+
+/// The question for a lease for a pod's interface.
+#[must_use]
+pub fn acquisition(pod: &Pod, wishes: Wishes) -> AcquireRequest {
+    AcquireRequest {
+        attachment: Some(attachment(pod)),
+        netns: pod.netns().display().to_string(),
+        wishes: Some(wishes),
+        ..AcquireRequest::default()
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::datagram::Datagram;
 use super::filter::{self, CLIENT_PORT};
-use super::{Closer, PacketSocket, set_option};
+use super::{Closer, PacketSocket, send_from, set_option};
 use crate::readable::readable;
 
 const ETH_P_IP: u16 = 0x0800;
@@ -83,11 +83,12 @@ fn hear(socket: &PacketSocket) -> io::Result<Heard> {
 /// A socket for DHCP from an address that a link has.
 pub struct LeaseSocket {
     socket: AsyncFd<UdpSocket>,
+    address: Ipv4Addr,
 }
 
 impl LeaseSocket {
-    /// Listens to the client's port, at one address of one link of the calling thread's network namespace. To be
-    /// called in a tokio runtime.
+    /// Listens to the client's port of one link of the calling thread's network namespace: to what comes for its
+    /// address, and to what is broadcast, as a refusal is (RFC 2131, section 4.1). To be called in a tokio runtime.
     pub fn open(link: &IfName, address: Ipv4Addr) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
@@ -95,13 +96,16 @@ impl LeaseSocket {
         name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
         set_option(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
         sockopt::set_socket_broadcast(&socket, true)?;
-        bind(&socket, &SocketAddrV4::new(address, CLIENT_PORT))?;
-        Ok(Self { socket: readable(UdpSocket::from(socket))? })
+        // A socket of the address alone would hear no broadcast.
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
+        Ok(Self { socket: readable(UdpSocket::from(socket))?, address })
     }
 
-    /// Sends a client's message, to a server or to everybody.
+    /// Sends a client's message from the address, to a server or to everybody. Fails where the link does not have
+    /// the address.
     pub fn send(&self, message: &[u8], to: Ipv4Addr) -> io::Result<()> {
-        self.socket.get_ref().send_to(message, (to, SERVER_PORT)).map(drop)
+        let to = SocketAddrV4::new(to, SERVER_PORT);
+        send_from(self.socket.get_ref(), message, self.address, to)
     }
 
     /// Waits for what comes next.

@@ -1,7 +1,11 @@
 //! The DHCP daemon, asked over its socket, beside a real server: dnsmasq.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crowd;
+mod gone;
+mod hostile;
 mod kept;
+mod restarted;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +18,8 @@ use linkspan_tests::lan::{FAR, Lan, PARENT};
 use linkspan_tests::pods::Pod;
 
 fn main() -> ExitCode {
-    harness::main(kept::cases())
+    let cases = kept::cases().into_iter().chain(gone::cases()).chain(restarted::cases());
+    harness::main(cases.chain(hostile::cases()).chain(crowd::cases()))
 }
 
 /// Longer than anything takes that is waited for here.

@@ -64,6 +64,9 @@ fn routes_of_both_families_are_set() {
     assert_eq!((&v6["gateway"], &v6["metric"]), (&json!("fd00:81::1"), &json!(50)));
     assert_eq!(v6["metrics"], json!([{ "mtu": 1300, "advmss": 1200 }]));
     assert_eq!(shown(&pod, &["route", "show", "10.83.0.0/16"])["scope"], "link");
+    // Another program's is removed as well.
+    pod.run("ip", &["route", "add", "10.87.0.0/16", "via", "10.81.0.1", "proto", "boot"]);
+    socket.remove_route(index, &route("10.87.0.0/16", Some("10.81.0.1"))).unwrap();
 }
 
 fn every_attribute_of_a_route_is_read_back_and_names_it() {
