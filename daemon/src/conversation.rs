@@ -75,7 +75,8 @@ async fn converse<A: Answers>(mut stream: UnixStream, answers: &A) {
         if asker != own {
             return Err(AskedError::Stranger(asker));
         }
-        let question = read(&mut stream).await?;
+        // Who only looks whether anybody listens has no question.
+        let Some(question) = read(&mut stream).await? else { return Ok(()) };
         let reply = tokio::select! {
             reply = answers.reply(question) => reply.ok_or(AskedError::Unknown)??,
             // Nothing comes after the question but the end.
@@ -90,14 +91,14 @@ async fn converse<A: Answers>(mut stream: UnixStream, answers: &A) {
     }
 }
 
-async fn read<Q: Message + Default>(stream: &mut UnixStream) -> Result<Q, FrameError> {
+async fn read<Q: Message + Default>(stream: &mut UnixStream) -> Result<Option<Q>, FrameError> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(FrameError::Closed);
+            return if bytes.is_empty() { Ok(None) } else { Err(FrameError::Closed) };
         }
         if let Some(question) = framing::decode(&bytes)? {
-            return Ok(question);
+            return Ok(Some(question));
         }
     }
 }

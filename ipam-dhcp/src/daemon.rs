@@ -134,7 +134,12 @@ impl Daemon {
                 }
             }
             Input::Probed { id, address, taken_by } => {
+                let state = |held: &HashMap<Id, Held>| held.get(&id).map(|h| h.client.state_name());
+                let before = state(&self.held);
                 self.step(id, Event::Probed { address, taken_by });
+                if taken_by.is_some() && state(&self.held) != before {
+                    self.counts.declines.add_one();
+                }
             }
         }
     }
@@ -192,7 +197,7 @@ impl Daemon {
         for action in client::step(&mut held.client, event, now(), random) {
             match action {
                 Action::Keep(lease) => {
-                    if let Err(error) = self.keep(&mut held, lease) {
+                    if let Err(error) = self.keep(&held, lease) {
                         held.refuse(Refusal::not_kept(error));
                         forgotten = true;
                         break;
@@ -227,8 +232,16 @@ impl Daemon {
     }
 
     /// Writes a lease down that a server may give from now on.
-    fn keep(&self, held: &mut Held, lease: Lease) -> Result<(), StoreError> {
-        self.store.write(&held.record(lease))
+    fn keep(&self, held: &Held, lease: Lease) -> Result<(), StoreError> {
+        match self.store.write(&held.record(lease)) {
+            // A pod that runs needs its address more than a restart of this program needs to know it.
+            Err(error) if held.in_use => {
+                let (key, error) = (&held.holder.key, anyhow::Error::new(error));
+                tracing::error!("{key}: a restart will not know its lease: {error:#}");
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     fn send(&mut self, id: Id, held: &mut Held, message: &[u8], to: Destination) {
@@ -303,10 +316,8 @@ impl Daemon {
             self.counts.exchanges.add(now().since(asked_at));
         }
         held.in_use = true;
-        if let Err(error) = self.store.write(&held.record(lease.clone())) {
-            let error = anyhow::Error::new(error);
-            tracing::error!("{}: a restart will not know its lease: {error:#}", held.holder.key);
-        }
+        // It is in use: no error comes of that.
+        let _ = self.keep(held, lease.clone());
         if let Some(waiting) = held.waiting.take() {
             return waiting.reply.send(Ok((lease, held.client.mac()))).is_ok();
         }
@@ -353,9 +364,6 @@ impl Daemon {
                     "{key}: {address} is in use by the host with MAC {mac}, and given up"
                 );
             }
-        }
-        if matches!(why, Why::Taken(_)) {
-            self.counts.declines.add_one();
         }
         if !held.in_use || held.waiting.is_some() {
             return;

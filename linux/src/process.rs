@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "a descriptor that was inherited has no owner in this program yet")]
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use rustix::io::FdFlags;
@@ -19,9 +19,12 @@ pub fn inherited_listener() -> io::Result<Option<UnixListener>> {
     match number("LISTEN_FDS").filter(|_| is_ours) {
         None | Some(0) => Ok(None),
         Some(1) => {
-            // SAFETY: systemd has opened it for this process, and nobody has used it before.
+            // SAFETY: nothing in this process closes it meanwhile.
+            let inherited = unsafe { BorrowedFd::borrow_raw(FIRST) };
+            // Fails where whoever started this has not left it open.
+            rustix::io::fcntl_setfd(inherited, FdFlags::CLOEXEC)?;
+            // SAFETY: it is open, systemd has opened it for this process, and nobody has used it before.
             let socket = unsafe { OwnedFd::from_raw_fd(FIRST) };
-            rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
             let listener = UnixListener::from(socket);
             // Fails where it is no unix socket.
             listener.local_addr()?;

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use linkspan_proto::dhcp::{Probe, Wishes};
 use linkspan_tests::cases;
 use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, addresses};
 use linkspan_tests::harness::{Case, Need};
@@ -19,6 +20,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         an_address_that_the_server_takes_back_is_replaced,
         an_address_whose_time_is_over_goes_and_another_comes,
         an_address_that_somebody_has_taken_away_is_put_back,
+        an_address_that_a_neighbour_has_is_declined,
         a_pod_waits_no_longer_than_it_is_to,
     ]
 }
@@ -155,6 +157,26 @@ fn an_address_that_somebody_has_taken_away_is_put_back() {
     assert_eq!(daemon.check(&pod).differences.len(), 1);
     let address = Ipv4Addr::from(lease.address).to_string();
     until("it to be back", BOUND, || (addresses(&pod) == [address.as_str()]).then_some(()));
+}
+
+fn an_address_that_a_neighbour_has_is_declined() {
+    let lan = Lan::new("dhtaken");
+    let (squatter, taken) = (pod(&lan, "squatter"), "10.120.0.10");
+    squatter.run("ip", &["address", "add", &format!("{taken}/24"), "dev", INTERFACE]);
+    let daemon = DhcpDaemon::start(&[]);
+    for (name, probe, declined) in
+        [("quick", Probe::Quick, 1), ("thorough", Probe::Thorough, 2), ("never", Probe::Never, 2)]
+    {
+        let pod = pod(&lan, name);
+        let mac = pod.link(INTERFACE)["address"].as_str().unwrap().to_owned();
+        let server = serve(&lan, &[&format!("--dhcp-host={mac},{taken}")]);
+        let reply = daemon.acquire(&pod, Wishes { probe: probe.into(), ..wishes() }).unwrap();
+        let address = Ipv4Addr::from(reply.lease.unwrap().address).to_string();
+        assert_eq!(address == taken, probe == Probe::Never, "{name}: {address}");
+        assert_eq!(server.count("DHCPDECLINE"), usize::from(probe != Probe::Never), "{name}");
+        assert_eq!(daemon.metric("linkspan_dhcp_declines_total"), declined, "{name}");
+        daemon.release(&pod).unwrap();
+    }
 }
 
 fn a_pod_waits_no_longer_than_it_is_to() {

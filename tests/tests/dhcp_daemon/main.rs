@@ -1,6 +1,7 @@
 //! The DHCP daemon, asked over its socket, beside a real server: dnsmasq.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod activated;
 mod crowd;
 mod gone;
 mod hostile;
@@ -19,7 +20,8 @@ use linkspan_tests::pods::Pod;
 
 fn main() -> ExitCode {
     let cases = kept::cases().into_iter().chain(gone::cases()).chain(restarted::cases());
-    harness::main(cases.chain(hostile::cases()).chain(crowd::cases()))
+    let cases = cases.chain(activated::cases()).chain(hostile::cases());
+    harness::main(cases.chain(crowd::cases()))
 }
 
 /// Longer than anything takes that is waited for here.
