@@ -6,6 +6,7 @@
 mod asked;
 mod held;
 mod restart;
+mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -13,6 +14,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use linkspan_config::NetworkName;
 use linkspan_dhcp::client::{self, Action, Client, Destination, Event, Why};
 use linkspan_dhcp::lease::Lease;
 use linkspan_dhcp::moment::Moment;
@@ -27,6 +29,7 @@ use crate::key::Key;
 use crate::lease_store::{LeaseStore, StoreError};
 use crate::metrics::Counts;
 use crate::wakes::Wakes;
+use crate::warm::{Nursery, Prefetch, Stage};
 
 pub(crate) use asked::{Ask, Refusal, Wanted};
 use held::{Held, Holder};
@@ -45,6 +48,8 @@ pub(crate) enum Input {
     Received { id: Id, number: u64, reply: Box<Reply> },
     /// A socket hears nothing any more.
     Deaf { id: Id, number: u64 },
+    /// As many leases as this are to be ready for pods of a network to come.
+    Refill(NetworkName, Prefetch),
     /// What came of looking for an address among the neighbours.
     Probed { id: Id, address: Ipv4Addr, taken_by: Option<MacAddr> },
 }
@@ -62,6 +67,8 @@ pub(crate) struct Daemon {
     held: HashMap<Id, Held>,
     ids: HashMap<Key, Id>,
     wakes: Wakes,
+    /// Made when the first lease is to be ready before its pod.
+    nursery: Option<Nursery>,
     /// Clients and their sockets are numbered alike.
     last_number: u64,
 }
@@ -92,13 +99,14 @@ impl Daemon {
             held: HashMap::new(),
             ids: HashMap::new(),
             wakes: Wakes::default(),
+            nursery: None,
             last_number: 0,
         })
     }
 
-    /// Keeps leases for as long as it is polled. Where it is dropped, they are left as they are: the pods live on, and
-    /// so does what is on disk.
-    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<Input>) -> io::Result<()> {
+    /// Keeps leases for as long as it is polled. Those of pods are then left as they are: the pods live on, and so does
+    /// what is on disk.
+    pub(crate) async fn run(&mut self, mut told: mpsc::Receiver<Input>) -> io::Result<()> {
         let alarm = Alarm::new()?;
         let mut set = None;
         loop {
@@ -133,7 +141,11 @@ impl Daemon {
                     held.exchange = None;
                 }
             }
+            Input::Refill(network, prefetch) => self.refill(&network, &prefetch),
             Input::Probed { id, address, taken_by } => {
+                if let Some(held) = self.held.get_mut(&id).filter(|_| taken_by.is_none()) {
+                    held.probe = None;
+                }
                 let state = |held: &HashMap<Id, Held>| held.get(&id).map(|h| h.client.state_name());
                 let before = state(&self.held);
                 self.step(id, Event::Probed { address, taken_by });
@@ -170,9 +182,14 @@ impl Daemon {
 
     /// Looks whether a pod that has its address still is there, and has it.
     fn look(&mut self, id: Id) -> Look {
-        let Some(held) = self.held.get_mut(&id).filter(|held| held.in_use) else {
-            return Look::Well;
-        };
+        let Some(held) = self.held.get_mut(&id) else { return Look::Well };
+        if !held.in_use {
+            // Its own link is there only while a server is asked, and has no address to ask from: the server is asked
+            // whether the lease holds, which gives it more time as well.
+            let is_due =
+                |lease: &&Lease| held.client.state_name() == "BOUND" && lease.renews_at <= now();
+            return held.client.lease().filter(is_due).cloned().map_or(Look::Well, Look::Lost);
+        }
         let has = match (held.holder.interface(&self.home), held.client.lease()) {
             (Ok(mut interface), Some(lease)) => interface.has(lease.address).unwrap_or(true),
             (Err(error), _) if error.is_gone() => return Look::Gone,
@@ -217,10 +234,15 @@ impl Daemon {
             }
         }
         if forgotten {
+            held.exchange = None;
+            self.drop_link(&mut held);
             self.forget(id, &held);
         } else {
             if !held.client.listens() {
                 held.exchange = None;
+            }
+            if held.exchange.is_none() && held.probe.is_none() {
+                self.drop_link(&mut held);
             }
             self.wakes.set(id, held.wakes_at());
             self.held.insert(id, held);
@@ -277,6 +299,7 @@ impl Daemon {
         if !is_open {
             // The client's port is one socket's at a time.
             held.exchange = None;
+            self.make_link(held)?;
             self.last_number += 1;
             let number = self.last_number;
             let (inputs, counts) = (self.inputs.clone(), Arc::clone(&self.counts));
@@ -290,9 +313,9 @@ impl Daemon {
         }
     }
 
-    fn probe(&self, id: Id, held: &mut Held, address: Ipv4Addr) {
-        let opened = held.holder.interface(&self.home).map_err(SendError::Interface);
-        let opened = opened.and_then(|interface| {
+    fn probe(&mut self, id: Id, held: &mut Held, address: Ipv4Addr) {
+        let opened = self.make_link(held).and_then(|()| {
+            let interface = held.holder.interface(&self.home)?;
             let (index, mac) = (interface.index(), interface.mac());
             let open = || ArpProbe::open(index, mac, address, &self.closer);
             Ok(interface.visit(open)?)
@@ -315,11 +338,21 @@ impl Daemon {
         if let Some(asked_at) = held.asked_at.take() {
             self.counts.exchanges.add(now().since(asked_at));
         }
-        held.in_use = true;
-        // It is in use: no error comes of that.
-        let _ = self.keep(held, lease.clone());
+        // A lease that no pod has is ready now; one that a pod is being made for stays so.
+        held.in_use = held.holder.warm.is_none();
+        if held.is_unused() {
+            held.set_stage(Stage::Ready);
+            held.until = None;
+        }
+        if let Err(error) = self.keep(held, lease.clone()) {
+            tracing::error!("{}: its lease is given up: {error}", held.holder.key);
+            return false;
+        }
         if let Some(waiting) = held.waiting.take() {
             return waiting.reply.send(Ok((lease, held.client.mac()))).is_ok();
+        }
+        if !held.in_use {
+            return true;
         }
         let is_same = before.is_some_and(|before| interface::is_alike(before, &lease));
         if !is_same || held.restore {
@@ -365,6 +398,10 @@ impl Daemon {
                 );
             }
         }
+        if held.is_unused() {
+            held.set_stage(Stage::Asked);
+            held.until = Some(now().after(self.patience));
+        }
         if !held.in_use || held.waiting.is_some() {
             return;
         }
@@ -397,10 +434,14 @@ impl Daemon {
         self.wakes.set(id, None);
         // Another client may be this interface's by now.
         if self.ids.get(key) == Some(&id) {
-            self.ids.remove(key);
-            if let Err(error) = self.store.remove(key) {
-                tracing::warn!("{key}: {:#}", anyhow::Error::new(error));
-            }
+            self.unlist(key);
+        }
+    }
+
+    fn unlist(&mut self, key: &Key) {
+        self.ids.remove(key);
+        if let Err(error) = self.store.remove(key) {
+            tracing::warn!("{key}: {:#}", anyhow::Error::new(error));
         }
     }
 

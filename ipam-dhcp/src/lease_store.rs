@@ -12,6 +12,7 @@ use linkspan_types::MacAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
+use crate::warm::Warm;
 
 /// All that is to be known of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub(crate) struct Holder {
     pub(crate) release_when_gone: bool,
     /// The metric of its routes; none is the kernel's own.
     pub(crate) route_metric: Option<u32>,
+    /// Where no pod has it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warm: Option<Warm>,
 }
 
 /// The folder of all leases, which is this process's alone.
@@ -169,6 +173,7 @@ mod tests {
             wishes: Wishes::default(),
             release_when_gone: true,
             route_metric: Some(7),
+            warm: None,
         };
         Record { holder, in_use, lease }
     }

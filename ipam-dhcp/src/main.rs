@@ -10,6 +10,7 @@ mod lease_store;
 mod metrics;
 mod rpc;
 mod wakes;
+mod warm;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -102,12 +103,14 @@ async fn serve(
     }
     let asker =
         Asker { inputs, host_prefix: flags.host_prefix.clone(), broadcast: flags.broadcast };
-    tokio::select! {
+    let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         outcome = daemon.run(told) => outcome.context("cannot wait for timers"),
         never = conversation::answer(listener, asker) => match never {},
-    }
+    };
+    daemon.end();
+    outcome
 }
 
 /// Listens where systemd does already, or else on a socket of its own.

@@ -4,13 +4,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use linkspan_config::NetworkName;
 use linkspan_daemon::conversation::Answers;
 use linkspan_dhcp::lease::{Lease, Route};
 use linkspan_dhcp::wishes::{Probe, Wishes};
 use linkspan_proto::dhcp::question::About;
 use linkspan_proto::dhcp::{
     self as proto, AcquireReply, AcquireRequest, Attachment, CheckReply, CollectReply,
-    CollectRequest, LeasesReply, Question, ReleaseReply, StatusReply, WarmReply, WhenGone,
+    CollectRequest, LeasesReply, Question, ReleaseReply, StatusReply, WarmReply, WarmRequest,
+    WhenGone,
 };
 use linkspan_proto::framing::{self, FrameError};
 use linkspan_types::{MacAddr, ParseError};
@@ -18,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::daemon::{Ask, Input, Refusal, Wanted};
 use crate::key::Key;
+use crate::warm::{Place, Prefetch};
 
 /// Passes questions on to the daemon's loop.
 #[derive(Clone)]
@@ -46,12 +49,18 @@ impl Answers for Asker {
                 let leases = self.ask(Ask::Leases).await.unwrap_or_default();
                 framing::encode(&LeasesReply { leases })
             }
-            About::Warm(_) => framing::encode(&WarmReply::default()),
+            About::Warm(request) => framing::encode(&self.warm(request).await.unwrap_or_default()),
             // Whoever reads this has been answered, and that is all there is to know without asking a server.
             About::Status(_) => framing::encode(&StatusReply::default()),
         })
     }
 }
+
+/// The most leases that are kept ready for a network, whatever it says.
+const MOST_READY: usize = 256;
+/// How long after an ADD leases for the next ones are asked for: the links that this takes would have it wait for the
+/// kernel's lock.
+const BEHIND: Duration = Duration::from_millis(20);
 
 /// Tells the loop when whoever asked does not wait any more.
 struct Patience<'a> {
@@ -76,6 +85,42 @@ impl Asker {
         }
     }
 
+    /// The MAC of a lease that is ready; a question that makes no sense is answered when an address is asked for.
+    async fn warm(&self, request: WarmRequest) -> Option<WarmReply> {
+        let key = key(request.attachment.as_ref()).ok()?;
+        let wishes = request.wishes.unwrap_or_default();
+        let prefetch = self.prefetch(&key, &wishes, request.prefetch.as_ref())?;
+        let mac = self.ask(|reply| Ask::Warm(key, prefetch, reply)).await??;
+        Some(WarmReply { mac: mac.0.to_vec() })
+    }
+
+    fn prefetch(
+        &self,
+        key: &Key,
+        wishes: &proto::Wishes,
+        prefetch: Option<&proto::Prefetch>,
+    ) -> Option<Prefetch> {
+        let proto::Prefetch { leases, parent, vlan } = prefetch?;
+        let vlan = match *vlan {
+            0 => None,
+            vlan => Some(u16::try_from(vlan).ok()?.try_into().ok()?),
+        };
+        Some(Prefetch {
+            place: Place { parent: parent.parse().ok()?, vlan },
+            leases: usize::try_from(*leases).ok()?.min(MOST_READY),
+            wishes: self.wishes(key, wishes).ok()?,
+        })
+    }
+
+    /// Has leases made ready for the next pods, once the one that has just got its address is out of the way.
+    fn refill(&self, network: NetworkName, prefetch: Prefetch) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(BEHIND).await;
+            let _ = inputs.send(Input::Refill(network, prefetch)).await;
+        });
+    }
+
     async fn acquired(&self, request: AcquireRequest) -> Result<(Lease, MacAddr), Refusal> {
         let key = key(request.attachment.as_ref())?;
         let wishes = request.wishes.unwrap_or_default();
@@ -90,8 +135,13 @@ impl Asker {
             wishes: self.wishes(&key, &wishes)?,
             key: key.clone(),
         };
+        let network = key.network.clone();
+        let prefetch = self.prefetch(&key, &wishes, wishes.prefetch.as_ref());
         let _patience = Patience { inputs: &self.inputs, key };
         let asked = self.ask(|reply| Ask::Acquire(Box::new(wanted), reply)).await;
+        if let (Some(Ok(_)), Some(prefetch)) = (&asked, prefetch) {
+            self.refill(network, prefetch);
+        }
         asked.unwrap_or_else(|| Err(Refusal::ending()))
     }
 

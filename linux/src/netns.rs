@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::fstat;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// An open network namespace. It lives as long as this value: a pod's namespace that a daemon keeps open
 /// can't die, and the VF in it stays lost.
@@ -74,6 +74,15 @@ impl Netns {
     /// Opens the calling thread's own namespace.
     pub fn current() -> io::Result<Self> {
         Ok(Self { file: File::open("/proc/thread-self/ns/net")? })
+    }
+
+    /// Makes a namespace that nobody else has, and that goes with this value; `home` is the calling thread's own.
+    #[expect(unsafe_code, reason = "rustix calls it unsafe for flags that are not used here")]
+    pub fn private(home: &Self) -> io::Result<Self> {
+        let _way_back = WayBack(home);
+        // SAFETY: only the calling thread's network namespace is another one; no memory and no descriptor changes.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
+        Self::current()
     }
 
     /// Opens the namespace that a socket belongs to. For the calling thread's own namespace, whose sockets are

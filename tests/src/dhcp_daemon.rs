@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Signal};
-use crate::pods::Pod;
+use crate::pods::{Pod, run};
 use crate::scrape;
 use crate::wait::until;
 
@@ -88,6 +88,52 @@ impl DhcpDaemon {
             let is_asked = UnixStream::connect(&socket).is_ok();
             (is_asked || daemon.ends_within(Duration::ZERO)).then_some(is_asked)
         })
+    }
+
+    /// Starts one in the namespace that is a node's, where the pods' parents are.
+    #[must_use]
+    pub fn start_on(host: &Pod, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let mut daemon = Self { folder: TempDir::new().unwrap(), flags, daemon: None };
+        daemon.resume_on(host);
+        daemon
+    }
+
+    /// Starts it again there.
+    pub fn resume_on(&mut self, host: &Pod) {
+        self.resume(&["nsenter", &format!("--net={}", host.netns().display())]);
+    }
+
+    /// Waits until so many leases are ready for pods to come, and tells which.
+    #[must_use]
+    pub fn wait_for_ready(&self, count: usize) -> Vec<Ipv4Addr> {
+        let ready = || {
+            let unused = self.leases().into_iter().filter(|held| held.attachment.is_none());
+            let bound = unused.filter(|held| held.state == "BOUND");
+            let mut ready: Vec<_> =
+                bound.filter_map(|held| Some(held.lease?.address.into())).collect();
+            ready.sort_unstable();
+            Some(ready).filter(|ready| ready.len() == count)
+        };
+        until(&format!("{count} leases to be ready"), BOUND, ready)
+    }
+
+    /// Waits until it has no link of its own any more, but for loopbacks, in a namespace that it has open.
+    pub fn wait_for_no_links(&mut self) {
+        let process = self.process().id();
+        let home = fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+        let is_private = |path: &PathBuf| {
+            let target = fs::read_link(path).unwrap_or_default();
+            target.to_string_lossy().starts_with("net:") && target != home
+        };
+        let entries = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+        let open: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private).collect();
+        assert_eq!(open.len(), 1, "the namespaces that it has open");
+        let netns = format!("--net={}", open[0].display());
+        until("the daemon's links to go", BOUND, || {
+            (run("nsenter", &[&netns, "ip", "-o", "link"]).lines().count() == 1).then_some(())
+        });
     }
 
     /// Kills it as `kill -9` does.

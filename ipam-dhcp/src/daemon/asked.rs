@@ -11,15 +11,18 @@ use linkspan_proto::dhcp::HeldLease;
 use linkspan_types::MacAddr;
 use tokio::sync::oneshot;
 
-use super::held::{Holder, Waiting};
+use super::held::{Held, Holder, Waiting};
 use super::{Daemon, Id, now};
 use crate::interface::{Interface, InterfaceError};
 use crate::key::Key;
 use crate::lease_store::StoreError;
 use crate::rpc;
+use crate::warm::Prefetch;
 
 /// A question, and whom to tell the answer.
 pub(crate) enum Ask {
+    /// Told which MAC the link is to have, where a lease is ready.
+    Warm(Key, Prefetch, oneshot::Sender<Option<MacAddr>>),
     Acquire(Box<Wanted>, oneshot::Sender<Result<(Lease, MacAddr), Refusal>>),
     /// Told when the RELEASE is out.
     Release(Key, oneshot::Sender<()>),
@@ -59,6 +62,22 @@ pub(crate) struct Checked {
     pub(crate) lease: Option<(Lease, MacAddr)>,
 }
 
+impl Wanted {
+    /// Whose lease it will be.
+    pub(super) fn holder(&self, mac: MacAddr) -> Holder {
+        Holder {
+            key: self.key.clone(),
+            pod: self.pod.clone(),
+            netns: self.netns.clone(),
+            mac,
+            wishes: self.wishes.clone(),
+            release_when_gone: self.release_when_gone,
+            route_metric: self.route_metric,
+            warm: None,
+        }
+    }
+}
+
 impl Refusal {
     fn new(error: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { error: error.into(), advice: advice.into() }
@@ -81,7 +100,8 @@ impl Daemon {
     pub(super) fn answer(&mut self, ask: Ask) {
         // Whoever asked may have gone away, which is no matter.
         match ask {
-            Ask::Acquire(wanted, reply) => self.acquire(*wanted, reply),
+            Ask::Warm(key, prefetch, reply) => drop(reply.send(self.take_warm(&key, &prefetch))),
+            Ask::Acquire(wanted, reply) => self.acquire(&wanted, reply),
             Ask::Release(key, reply) => {
                 if let Some(id) = self.ids.get(&key) {
                     self.step(*id, Event::Release);
@@ -99,9 +119,13 @@ impl Daemon {
 
     fn acquire(
         &mut self,
-        wanted: Wanted,
+        wanted: &Wanted,
         reply: oneshot::Sender<Result<(Lease, MacAddr), Refusal>>,
     ) {
+        if let Some(ready) = self.adopt(wanted) {
+            let _ = reply.send(Ok(ready));
+            return;
+        }
         let (client, holder) = match self.client(wanted) {
             Ok(made) => made,
             Err(refusal) => {
@@ -118,9 +142,9 @@ impl Daemon {
         self.step(id, event);
     }
 
-    fn client(&self, wanted: Wanted) -> Result<(Client, Holder), Refusal> {
-        let Wanted { key, pod, netns, wishes, release_when_gone, route_metric } = wanted;
-        let interface = Interface::find(&self.home, &netns, &key.interface).map_err(
+    fn client(&self, wanted: &Wanted) -> Result<(Client, Holder), Refusal> {
+        let Wanted { key, netns, wishes, .. } = wanted;
+        let interface = Interface::find(&self.home, netns, &key.interface).map_err(
             |error: InterfaceError| {
                 Refusal::caused_by(error, "The interface has to be in the pod before its address")
             },
@@ -134,8 +158,7 @@ impl Daemon {
         let client = Client::new(mac, wishes.clone()).map_err(|error: TooMuchProvided| {
             Refusal::new(error.to_string(), "Shorten `provide`")
         })?;
-        let holder = Holder { key, pod, netns, mac, wishes, release_when_gone, route_metric };
-        Ok((client, holder))
+        Ok((client, wanted.holder(mac)))
     }
 
     /// How a client begins: with the lease that its interface has already, where it has one, as for an ADD that was
@@ -162,8 +185,8 @@ impl Daemon {
 
     /// Nobody waits for an address any more that never came.
     pub(super) fn give_up(&mut self, id: Id) {
-        self.counts.failures.add_one();
-        if let Some(held) = self.held.get_mut(&id) {
+        if let Some(held) = self.held.get_mut(&id).filter(|held| held.holder.warm.is_none()) {
+            self.counts.failures.add_one();
             let error = format!(
                 "no DHCP server has given {} an address in {:?}",
                 held.holder.key, self.patience
@@ -209,8 +232,10 @@ impl Daemon {
     }
 
     fn collect(&mut self, network: &NetworkName, valid: &[Key]) -> Vec<Key> {
-        let is_stale = |key: &&Key| key.network == *network && !valid.contains(key);
-        let stale: Vec<Key> = self.ids.keys().filter(is_stale).cloned().collect();
+        let is_stale = |key: &Key| key.network == *network && !valid.contains(key);
+        let is_unused = |id: &Id| self.held.get(id).is_some_and(Held::is_unused);
+        let stale = self.ids.iter().filter(|(key, id)| is_stale(key) && !is_unused(id));
+        let stale: Vec<Key> = stale.map(|(key, _)| key.clone()).collect();
         for key in &stale {
             if let Some(id) = self.ids.get(key) {
                 self.step(*id, Event::Release);
@@ -221,7 +246,7 @@ impl Daemon {
 
     fn leases(&self) -> Vec<HeldLease> {
         let shown = self.held.values().map(|held| HeldLease {
-            attachment: Some(held.holder.key.to_message()),
+            attachment: (!held.is_unused()).then(|| held.holder.key.to_message()),
             pod: held.holder.pod.clone(),
             state: held.client.state_name().to_owned(),
             lease: held.client.lease().map(|lease| rpc::message(lease, held.client.mac())),

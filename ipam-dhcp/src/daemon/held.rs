@@ -28,6 +28,10 @@ pub(super) struct Held {
     pub(super) waiting: Option<Waiting>,
     /// When the question was first asked that has no answer yet.
     pub(super) asked_at: Option<Moment>,
+    /// The link that was made for it, by its index, where no pod has it.
+    pub(super) link: Option<u32>,
+    /// When it is given back, unless a lease or a pod has come by then.
+    pub(super) until: Option<Moment>,
 }
 
 /// Who waits for the address.
@@ -48,6 +52,8 @@ impl Held {
             probe: None,
             waiting: None,
             asked_at: None,
+            link: None,
+            until: None,
         }
     }
 
@@ -62,12 +68,13 @@ impl Held {
 
     pub(super) fn wakes_at(&self) -> Option<Moment> {
         let until = self.waiting.as_ref().map(|waiting| waiting.until);
-        self.client.wakes_at().into_iter().chain(until).min()
+        self.client.wakes_at().into_iter().chain(until).chain(self.until).min()
     }
 
     /// Whether nobody waits any more for an address that never came.
     pub(super) fn is_given_up(&self, now: Moment) -> bool {
-        self.waiting.as_ref().is_some_and(|w| now >= w.until || w.reply.is_closed())
+        self.until.is_some_and(|until| now >= until)
+            || self.waiting.as_ref().is_some_and(|w| now >= w.until || w.reply.is_closed())
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal) {

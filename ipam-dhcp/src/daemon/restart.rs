@@ -2,8 +2,9 @@
 
 use linkspan_dhcp::client::{Client, Event};
 
-use super::Daemon;
+use super::{Daemon, now};
 use crate::lease_store::{Record, StoreError};
+use crate::warm::Stage;
 
 impl Daemon {
     /// Takes up all leases that are on disk.
@@ -26,7 +27,15 @@ impl Daemon {
                 return;
             }
         };
+        let stage = holder.warm.as_ref().map(|warm| warm.stage);
         let id = self.insert(holder, client);
+        if matches!(stage, Some(Stage::Ready | Stage::Taken)) {
+            let Some(held) = self.held.get_mut(&id) else { return };
+            held.until = (stage == Some(Stage::Taken)).then(|| now().after(self.patience));
+            let is_due = now() >= lease.renews_at;
+            self.step(id, if is_due { Event::Reboot(lease) } else { Event::Resume(lease) });
+            return;
+        }
         if !in_use {
             // The run that asked for it has not told anybody, and nobody waits any more.
             self.step(id, Event::GiveBack(lease));

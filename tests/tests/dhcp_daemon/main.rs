@@ -7,6 +7,7 @@ mod gone;
 mod hostile;
 mod kept;
 mod restarted;
+mod warm;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use linkspan_tests::pods::Pod;
 fn main() -> ExitCode {
     let cases = kept::cases().into_iter().chain(gone::cases()).chain(restarted::cases());
     let cases = cases.chain(activated::cases()).chain(hostile::cases());
-    harness::main(cases.chain(crowd::cases()))
+    harness::main(cases.chain(crowd::cases()).chain(warm::cases()))
 }
 
 /// Longer than anything takes that is waited for here.

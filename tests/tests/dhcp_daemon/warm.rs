@@ -1,0 +1,195 @@
+//! Leases that are ready before their pods come.
+
+use std::net::Ipv4Addr;
+
+use linkspan_proto::dhcp::question::About;
+use linkspan_proto::dhcp::{
+    AcquireReply, AcquireRequest, Lease, Prefetch, WarmReply, WarmRequest, Wishes,
+};
+use linkspan_tests::cases;
+use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, attachment};
+use linkspan_tests::dhcp_server::DhcpServer;
+use linkspan_tests::harness::{Case, Need};
+use linkspan_tests::lan::{Lan, PARENT};
+use linkspan_tests::pods::Pod;
+use linkspan_tests::wait::until;
+
+use crate::{BOUND, SOON, pod, serve, wishes};
+
+pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
+    cases![&[Need::Root, Need::Tool("dnsmasq")];
+        a_pod_gets_a_lease_that_was_ready,
+        what_is_ready_is_kept_and_renewed_after_a_kill,
+        what_is_ready_is_given_back_at_the_end,
+        a_lease_whose_pod_never_comes_is_given_back,
+        fewer_are_wanted,
+    ]
+}
+
+/// So many leases for pods on the parent.
+fn prefetch(leases: u32, vlan: u32) -> Prefetch {
+    Prefetch { leases, parent: PARENT.to_owned(), vlan }
+}
+
+fn wanting(prefetch: &Prefetch) -> Wishes {
+    Wishes { prefetch: Some(prefetch.clone()), ..wishes() }
+}
+
+/// Takes a lease that is ready for this pod, as the plugin does before it makes the link.
+fn take(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Option<String> {
+    let request = WarmRequest {
+        attachment: Some(attachment(pod)),
+        prefetch: Some(prefetch.clone()),
+        wishes: Some(wanting(prefetch)),
+    };
+    let WarmReply { mac } = daemon.ask(About::Warm(request)).unwrap();
+    let digits: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    (!mac.is_empty()).then(|| digits.join(":"))
+}
+
+fn acquire(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Lease {
+    let request = AcquireRequest {
+        attachment: Some(attachment(pod)),
+        netns: pod.netns().display().to_string(),
+        wishes: Some(wanting(prefetch)),
+        ..AcquireRequest::default()
+    };
+    let reply: AcquireReply = daemon.ask(About::Acquire(request)).unwrap();
+    reply.lease.unwrap_or_else(|| panic!("{}: {}", reply.error, reply.advice))
+}
+
+/// A pod whose link has the MAC of a lease.
+fn pod_with(lan: &Lan, name: &str, mac: &str) -> Pod {
+    let pod = lan.pod(name);
+    let netns = pod.name().to_owned();
+    let add = ["link", "add", "link", PARENT, "name", INTERFACE, "address", mac, "netns", &netns];
+    lan.host.run("ip", &[&add[..], &["type", "macvlan", "mode", "bridge"]].concat());
+    pod.run("ip", &["link", "set", INTERFACE, "up"]);
+    pod
+}
+
+/// Its file is empty for a moment whenever it is written anew.
+fn until_given(server: &DhcpServer, count: usize) {
+    until(&format!("{count} leases of the server"), BOUND, || {
+        (server.leases().len() == count).then_some(())
+    });
+}
+
+fn a_pod_gets_a_lease_that_was_ready() {
+    let lan = Lan::new("dhwarm");
+    let server = serve(&lan, &SOON);
+    let mut daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let two = prefetch(2, 0);
+    let first = pod(&lan, "first");
+    assert_eq!(take(&daemon, &first, &two), None, "nobody has wanted any yet");
+    let _lease = acquire(&daemon, &first, &two);
+    let addresses = daemon.wait_for_ready(2);
+    daemon.wait_for_no_links();
+
+    let mac = take(&daemon, &first, &two);
+    assert_eq!(mac, None, "the pod has a lease already");
+    let second = lan.pod("second");
+    let mac = take(&daemon, &second, &two).unwrap();
+    assert_eq!(take(&daemon, &second, &two).as_ref(), Some(&mac), "asked again, told the same");
+    drop(second);
+    let second = pod_with(&lan, "second", &mac);
+    let lease = acquire(&daemon, &second, &two);
+    assert!(addresses.contains(&lease.address.into()));
+    let given: Vec<_> = server.leases().into_iter().filter(|given| given.mac == mac).collect();
+    assert_eq!((given.len(), given[0].address), (1, Ipv4Addr::from(lease.address)));
+    assert_eq!(given[0].client_id, Some(format!("01:{mac}")));
+    assert_eq!(server.count(&format!("DHCPDISCOVER(far0) {mac}")), 1, "asked for once, before");
+
+    // It is a lease like any other from then on, and another one is ready instead.
+    let address = Ipv4Addr::from(lease.address).to_string();
+    second.run("ip", &["address", "add", &format!("{address}/24"), "dev", INTERFACE]);
+    assert_eq!(
+        daemon
+            .wait_for_ready(2)
+            .iter()
+            .filter(|ready| **ready == Ipv4Addr::from(lease.address))
+            .count(),
+        0
+    );
+    until_given(&server, 4);
+    assert_eq!(daemon.check(&second).differences, [""; 0]);
+    let granted = format!("DHCPACK(far0) {address} {mac}");
+    let before = server.count(&granted);
+    // One that gets lost is repeated after a minute.
+    until("a renewal", 2 * BOUND, || (server.count(&granted) > before).then_some(()));
+    daemon.release(&second).unwrap();
+    server.wait_for(&["DHCPRELEASE", &address]);
+    until_given(&server, 3);
+    assert_eq!(daemon.collect(&[&first]).collected, [], "what is ready is no garbage");
+}
+
+fn what_is_ready_is_kept_and_renewed_after_a_kill() {
+    let lan = Lan::new("dhwkill");
+    let server = serve(&lan, &SOON);
+    let mut daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let two = prefetch(2, 0);
+    let first = pod(&lan, "first");
+    let _lease = acquire(&daemon, &first, &two);
+    let addresses = daemon.wait_for_ready(2);
+    daemon.kill();
+    let began = server.count("DHCPDISCOVER");
+    daemon.resume_on(&lan.host);
+    assert_eq!(daemon.wait_for_ready(2), addresses);
+    for address in &addresses {
+        let granted = format!("DHCPACK(far0) {address}");
+        let before = server.count(&granted);
+        until("two renewals", 2 * BOUND, || (server.count(&granted) >= before + 2).then_some(()));
+    }
+    assert_eq!(daemon.wait_for_ready(2), addresses);
+    assert_eq!(server.count("DHCPDISCOVER"), began, "none began anew");
+    daemon.wait_for_no_links();
+    let second = lan.pod("second");
+    let mac = take(&daemon, &second, &two).unwrap();
+    drop(second);
+    // Killed while the pod is being made.
+    daemon.kill();
+    daemon.resume_on(&lan.host);
+    let second = pod_with(&lan, "second", &mac);
+    assert!(addresses.contains(&acquire(&daemon, &second, &two).address.into()));
+}
+
+fn what_is_ready_is_given_back_at_the_end() {
+    let lan = Lan::new("dhwend");
+    let server = serve(&lan, &[]);
+    let mut daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let first = pod(&lan, "first");
+    let lease = acquire(&daemon, &first, &prefetch(3, 0));
+    let _ready = daemon.wait_for_ready(3);
+    until_given(&server, 4);
+    daemon.end();
+    until_given(&server, 1);
+    assert_eq!(server.leases()[0].address, Ipv4Addr::from(lease.address));
+    assert_eq!(daemon.leases_on_disk().len(), 1);
+}
+
+fn a_lease_whose_pod_never_comes_is_given_back() {
+    let lan = Lan::new("dhwnone");
+    let server = serve(&lan, &[]);
+    let daemon = DhcpDaemon::start_on(&lan.host, &["--resendtimeout=3s"]);
+    let one = prefetch(1, 0);
+    let first = pod(&lan, "first");
+    let _lease = acquire(&daemon, &first, &one);
+    let _ready = daemon.wait_for_ready(1);
+    let (second, third) = (lan.pod("second"), lan.pod("third"));
+    assert!(take(&daemon, &second, &one).is_some());
+    assert_eq!(take(&daemon, &third, &one), None, "it is another pod's");
+    until_given(&server, 1);
+    assert_eq!((daemon.leases().len(), daemon.leases_on_disk().len()), (1, 1));
+}
+
+fn fewer_are_wanted() {
+    let lan = Lan::new("dhwless");
+    let server = serve(&lan, &[]);
+    let daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let (first, second) = (pod(&lan, "first"), pod(&lan, "second"));
+    let _lease = acquire(&daemon, &first, &prefetch(3, 0));
+    let _ready = daemon.wait_for_ready(3);
+    let _lease = acquire(&daemon, &second, &prefetch(1, 0));
+    let _ready = daemon.wait_for_ready(1);
+    until_given(&server, 3);
+}
