@@ -22,6 +22,7 @@ use crate::prepare::Host;
 use crate::provision::Order;
 use crate::register::{Registrar, Way};
 use crate::server::PoolService;
+use crate::shares::left;
 use crate::watch::{Changes, NodeWatch};
 
 /// The pools of the configuration in force.
@@ -42,6 +43,8 @@ pub(crate) struct Live {
     counts: Arc<NodeCounts>,
     pod_resources: Arc<PodResources>,
     question: Question,
+    /// Of links of shares that no pool has.
+    removals: JoinSet<()>,
     /// What the PFs are to be set up for, told anew after each look.
     orders: watch::Sender<Order>,
 }
@@ -116,6 +119,7 @@ impl Live {
             counts,
             pod_resources,
             question: Question::default(),
+            removals: JoinSet::new(),
             orders,
         }
     }
@@ -127,6 +131,9 @@ impl Live {
         self.question.was_answered.send_replace(is_settled);
         let holders = answer.ok().and_then(Result::ok);
         self.follow(holders.as_deref().map_or(Known::Never, Known::Holders));
+        if !self.offers.left().is_empty() {
+            self.ask_who_holds();
+        }
     }
 
     /// Looks again whenever something may have changed; returns only an error.
@@ -161,6 +168,7 @@ impl Live {
                     self.orders.send_modify(|_| {});
                 }
                 Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
+                Some(_) = self.removals.join_next() => self.look(Known::NotYet),
                 () = sleep(pause), if self.offers.is_waiting() && !self.question.is_vain => {
                     self.question.repeated = (self.question.repeated + 1).min(5);
                     self.ask_who_holds();
@@ -190,7 +198,12 @@ impl Live {
         }
         self.question.is_vain = matches!(answer, Err(HoldersError::Missing(_)));
         match answer {
-            Ok(holders) => self.look(Known::Holders(&holders)),
+            Ok(holders) => {
+                // What the look shows for the first time the kubelet wasn't asked about.
+                let left = self.offers.left().to_vec();
+                self.look(Known::Holders(&holders));
+                self.remove_left(left, &holders);
+            }
             Err(HoldersError::Missing(_)) => self.look(Known::Never),
             // A kubelet that isn't there gives no device to a pod: it will be asked again.
             Err(error) => {
@@ -203,6 +216,15 @@ impl Live {
         if self.offers.has_new() {
             self.question.repeated = 0;
             self.ask_who_holds();
+        }
+    }
+
+    /// Removes links of shares that no pool has, of those that the kubelet was asked about.
+    fn remove_left(&mut self, mut asked: Vec<IfName>, holders: &Holders) {
+        asked.retain(|name| self.offers.left().contains(name));
+        let free = left::free(&asked, holders, &self.host);
+        if !free.is_empty() {
+            self.removals.spawn_blocking(move || left::remove(&free));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::health::Damper;
 use crate::inventory::{Asked, DeviceId, Inventory};
 use crate::kept::{self, Kept, Known};
 use crate::pools::{self, Division, Excluded, Health, Member, Pool, Reason};
-use crate::shares;
+use crate::shares::{self, left};
 
 /// What a pool offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub(crate) struct Offers {
     kept: Kept,
     /// Whether some of them were not kept before the last look.
     has_new: bool,
+    /// Links of shares that no pool has.
+    left: Vec<IfName>,
     /// When devices will be well again unless something happens.
     due: Option<Instant>,
 }
@@ -79,6 +81,7 @@ impl Offers {
             excluded: watch::Sender::default(),
             kept: Kept::new(),
             has_new: false,
+            left: Vec::new(),
             due: None,
         }
     }
@@ -172,6 +175,7 @@ impl Offers {
                 tracing::warn!("a profile is taken to be as it was: {error}");
             }
         }
+        self.left = left::left(&self.pools, &host.links);
         inventory.remember(&self.inventory);
         self.inventory = inventory;
         Ok(())
@@ -208,9 +212,14 @@ impl Offers {
         self.pools.iter().any(Pool::binds_per_pod)
     }
 
-    /// Whether some devices wait for the kubelet's word that nobody holds them.
+    /// Links of shares that no pool has.
+    pub(crate) fn left(&self) -> &[IfName] {
+        &self.left
+    }
+
+    /// Whether some devices, or links of shares, wait for the kubelet's word that nobody holds them.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.kept.is_empty()
+        !self.kept.is_empty() || !self.left.is_empty()
     }
 
     /// Whether some of those have only just left their pools.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use linkspan_linux::pci::{Sysfs, SysfsError};
 use linkspan_proto::deviceplugin::{CdiDevice, ContainerAllocateResponse, DeviceSpec};
-use linkspan_types::VdpaType;
+use linkspan_types::{IfName, VdpaType};
 use serde_json::{Map, Value, json};
 
 use crate::inventory::DeviceId;
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) cdi: Option<PathBuf>,
     /// What was given to pods lately.
     pub(crate) given: Arc<Given>,
+    /// The links of shares that were.
+    pub(crate) given_shares: Arc<Given<IfName>>,
 }
 
 /// A device can't be given to a container.

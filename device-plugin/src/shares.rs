@@ -3,6 +3,8 @@
 //! A macvtap link is made when the kubelet gives its share to a pod, and the CNI plugin moves it in, because the
 //! container needs its device node; a macvlan link is made by the CNI plugin alone.
 
+pub(crate) mod left;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +83,7 @@ pub(crate) async fn allocate(
                 pod.namespace, pod.pod
             )));
         }
+        host.given_shares.give([IfName::of_pool_device(id)]);
         let (task, dev) = ((id.clone(), shares.clone()), host.dev.clone());
         // Taking a link away takes the kernel some 20 ms.
         let made = tokio::task::spawn_blocking(move || {

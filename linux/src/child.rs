@@ -85,6 +85,12 @@ pub fn free_index() -> Option<u32> {
     random_below(LARGE_INDEX).ok().map(|index| index | LARGE_INDEX)
 }
 
+/// Whether an index is one of those that [`free_index`] gives: the kernel has other links than ours count there.
+#[must_use]
+pub fn is_free_index(index: u32) -> bool {
+    index & LARGE_INDEX != 0
+}
+
 impl RouteSocket {
     /// Makes a link, whole, by one message: where that fails, there is none.
     pub fn add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {

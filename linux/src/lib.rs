@@ -26,7 +26,7 @@ pub use address::Address;
 pub use announce::Audience;
 pub use arp::{ArpProbe, probe};
 pub use boottime::{Alarm, since_boot};
-pub use child::{NewKind, NewLink, free_index};
+pub use child::{NewKind, NewLink, free_index, is_free_index};
 pub use devlink::{DevlinkSocket, RunningVersion};
 pub use host::HostLinks;
 pub use link::{Link, LinkChange, LinkKind};

@@ -18,6 +18,7 @@ pub mod recorded;
 pub mod scrape;
 pub mod syscalls;
 pub mod sysfs_tree;
+pub mod trap;
 pub mod uevent;
 pub mod wait;
 pub mod wire;

@@ -14,6 +14,13 @@ impl IfName {
         let name = format!("mvt{hash:012x}");
         name.parse().unwrap_or_else(|_| unreachable!("{name} is a name"))
     }
+
+    /// Whether a name is of that form.
+    #[must_use]
+    pub fn is_of_pool_device(name: &str) -> bool {
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        name.strip_prefix("mvt").is_some_and(|hash| hash.len() == 12 && hash.bytes().all(is_digit))
+    }
 }
 
 #[cfg(test)]
@@ -25,6 +32,12 @@ mod tests {
         let name = IfName::of_pool_device;
         // XXH64 of the empty text is ef46db3751d8e999.
         assert_eq!(name("").as_str(), "mvtdb3751d8e999");
+        assert!(IfName::is_of_pool_device(name("dataplaneMvp0").as_str()));
+        for other in
+            ["mvt", "mvtdb3751d8e99", "mvtdb3751d8e9990", "mvtDB3751d8e999", "xvtdb3751d8e999"]
+        {
+            assert!(!IfName::is_of_pool_device(other), "{other}");
+        }
         assert_ne!(name("dataplaneMvp0"), name("dataplaneMvp1"));
     }
 }

@@ -37,10 +37,10 @@ impl PfNow {
             let holder = holders.and_then(|holders| holders.holder_of(&vf.address.to_string()));
             vf.held = match holder {
                 Some(pod) => {
-                    given.is_told(vf.address);
+                    given.is_told(&vf.address);
                     Held::By(format!("{}/{}", pod.namespace, pod.pod))
                 }
-                None if given.has(vf.address) => Held::Given,
+                None if given.has(&vf.address) => Held::Given,
                 None if holders.is_none() => Held::Unknown,
                 None => Held::Free,
             };

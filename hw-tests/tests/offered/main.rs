@@ -4,6 +4,7 @@
 
 mod changes;
 mod held;
+mod killed;
 mod live;
 mod provisioned;
 mod selected;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
             .chain(changes::cases())
             .chain(held::cases())
             .chain(live::cases())
-            .chain(provisioned::cases()),
+            .chain(provisioned::cases())
+            .chain(killed::cases()),
     )
 }
 

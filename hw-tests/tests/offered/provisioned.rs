@@ -27,22 +27,22 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
 }
 
 /// A pool with all VFs of a PF, which are to be as `provision` says.
-fn pool(pf: &BedPf, provision: &Value) -> Value {
+pub(crate) fn pool(pf: &BedPf, provision: &Value) -> Value {
     let selectors = json!({ "pfNames": [pf.name.as_str()] });
     json!([{ "resourceName": "made", "selectors": selectors, "provision": provision }])
 }
 
 /// What `ip` shows of a PF.
-fn shown(pf: &BedPf) -> Value {
+pub(crate) fn shown(pf: &BedPf) -> Value {
     let text = run("ip", &["-j", "-d", "link", "show", pf.name.as_str()]);
     serde_json::from_str::<Value>(&text).unwrap()[0].take()
 }
 
-fn driver(vf: PciAddress) -> Option<String> {
+pub(crate) fn driver(vf: PciAddress) -> Option<String> {
     Sysfs::host().pci(vf).driver().ok().flatten()
 }
 
-fn wait_for_driver(vfs: &[PciAddress], expected: &str) {
+pub(crate) fn wait_for_driver(vfs: &[PciAddress], expected: &str) {
     for &vf in vfs {
         until(&format!("{vf} is bound to {expected}"), BOUND, || {
             (driver(vf).as_deref() == Some(expected)).then_some(())
@@ -51,7 +51,7 @@ fn wait_for_driver(vfs: &[PciAddress], expected: &str) {
 }
 
 /// The PF's VFs and MTU as they were, when this is dropped.
-struct Before<'a> {
+pub(crate) struct Before<'a> {
     vfs: AsBefore<'a>,
     mtu: Mtu<'a>,
 }
@@ -65,12 +65,12 @@ impl Drop for Mtu<'_> {
 }
 
 impl<'a> Before<'a> {
-    fn of(pf: &'a BedPf) -> Self {
+    pub(crate) fn of(pf: &'a BedPf) -> Self {
         let mtu = Mtu(pf, shown(pf)["mtu"].to_string());
         Self { mtu, vfs: AsBefore::of(pf) }
     }
 
-    fn without_vfs(pf: &'a BedPf) -> Self {
+    pub(crate) fn without_vfs(pf: &'a BedPf) -> Self {
         let before = Self::of(pf);
         before.vfs.set_count(0);
         before

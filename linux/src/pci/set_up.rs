@@ -95,14 +95,17 @@ impl PciDevice {
         }
     }
 
+    /// Whoever is killed in its midst leaves the device without a driver, which shows: a `driver_override` that is
+    /// written while a driver still has the device would stay there unseen.
     fn rebind(&self, driver_override: &str) -> Result<(), SetUpError> {
         let address = self.address.to_string();
-        write(&self.join("driver_override"), driver_override)?;
         let bound = self.join("driver");
         if bound.exists() {
             write(&bound.join("unbind"), &address)?;
         }
-        write(&self.bus().join("drivers_probe"), &address)
+        let overridden = write(&self.join("driver_override"), driver_override);
+        write(&self.bus().join("drivers_probe"), &address)?;
+        overridden
     }
 
     /// The bus's directory, two above the device's.

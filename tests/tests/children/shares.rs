@@ -1,21 +1,30 @@
 //! Shares of a host link, given to pods by the real device plugin and moved into them by the real CNI plugin.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use linkspan_tests::cases;
-use linkspan_tests::daemon::Daemon;
+use linkspan_tests::daemon::{Daemon, Signal};
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::kubelet::Kubelet;
 use linkspan_tests::lan::{Lan, PARENT};
+use linkspan_tests::trap::Trap;
+use linkspan_tests::wait::until;
+use linkspan_types::IfName;
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
         a_share_is_made_given_moved_in_and_made_anew,
         the_environment_of_macvtap_cni_is_enough,
+        a_link_whose_pool_is_gone_goes_when_no_pod_has_it,
     ]
+    .into_iter()
+    .chain(cases![&[Need::Root, Need::Tool("strace")];
+        a_plugin_killed_while_it_makes_a_share_is_followed_by_one_that_makes_it,
+    ])
 }
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -25,6 +34,18 @@ const SHARE: &str = "dataplaneMvp0";
 
 fn start(lan: &Lan, kubelet: &Kubelet, folder: &Path, environment: &[&str]) -> Daemon {
     Daemon::device_plugin_in(&lan.host.netns(), environment, kubelet.directory(), folder)
+}
+
+/// A configuration with one pool of shares.
+pub(crate) fn write(folder: &Path, name: &str) {
+    let list = json!({ "resourceList": [{
+        "resourceName": name, "kind": "macvtap", "lowerDevice": PARENT, "mode": "bridge", "capacity": 3,
+    }] });
+    fs::write(folder.join("config.json"), list.to_string()).unwrap();
+}
+
+fn offered(kubelet: &Kubelet, pool: &str) {
+    kubelet.wait_for("all shares are offered", BOUND, |state| state.allocatable(pool).len() == 3);
 }
 
 fn has_link(lan: &Lan) -> bool {
@@ -105,4 +126,127 @@ fn the_environment_of_macvtap_cni_is_enough() {
     assert!(refused.message().contains("there is no link par0"), "{refused}");
     lan.host.run("ip", &["link", "add", PARENT, "type", "veth", "peer", "name", "far0"]);
     offered(100);
+}
+
+fn a_link_whose_pool_is_gone_goes_when_no_pod_has_it() {
+    let lan = Lan::new("leftover");
+    let folder = tempfile::tempdir().unwrap();
+    let kubelet = Kubelet::start(&folder.path().join("kubelet"));
+    let configure = |name: &str| write(folder.path(), name);
+    configure("dataplane");
+    let plugin = start(&lan, &kubelet, folder.path(), &[]);
+    let pool = "linkspan.dev/dataplane";
+    offered(&kubelet, pool);
+    let [free, early, running] = ["dataplaneMvp0", "dataplaneMvp1", "dataplaneMvp2"];
+    // A link that nobody took, as of a plugin that was killed; it goes by what a later run sees.
+    kubelet.allocate(pool, &[free]).unwrap();
+    kubelet.run_pod("ns", "early", pool, &[early]).unwrap();
+    kubelet.run_pod("ns", "running", pool, &[running]).unwrap();
+    let network = lan.network(json!({ "type": "macvtap", "deviceID": running }));
+    let pod = lan.pod("running");
+    network.add(&pod, "net1");
+    // Links that are like them, and were made by others.
+    let others = ["mvt0123456789ab", "mvtother"];
+    for other in others {
+        lan.host.run("ip", &["link", "add", other, "link", PARENT, "type", "macvtap"]);
+    }
+    let index = "1999999999";
+    lan.host.run(
+        "ip",
+        &["link", "add", "mvta123456789ab", "index", index, "link", PARENT, "type", "macvlan"],
+    );
+    let links = || -> Vec<String> {
+        let shown = lan.host.run("ip", &["-j", "link"]);
+        let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+        let names = shown.iter().map(|link| link["ifname"].as_str().unwrap().to_owned());
+        names.filter(|name| name.starts_with("mvt")).collect()
+    };
+    let of = |share: &str| IfName::of_pool_device(share).to_string();
+    let all = links();
+    assert!(all.contains(&of(free)) && all.contains(&of(early)) && all.len() == 5, "{all:?}");
+    drop(plugin);
+    configure("another");
+    let plugin = start(&lan, &kubelet, folder.path(), &[]);
+    until("it is removed", BOUND, || (!links().contains(&of(free))).then_some(()));
+    assert!(links().contains(&of(early)), "the kubelet has given it to a pod");
+    assert!(pod.link("net1").is_object());
+    // Both pods end; one has had its link in the host's namespace, to which the other's comes back.
+    kubelet.end_pod("ns", "early");
+    network.del(&pod, "net1");
+    assert!(links().contains(&of(running)));
+    plugin.signal(Signal::HUP);
+    until("its pod has ended", BOUND, || (!links().contains(&of(early))).then_some(()));
+    assert!(links().contains(&of(running)), "its pod has not ended");
+    kubelet.end_pod("ns", "running");
+    plugin.signal(Signal::HUP);
+    until("only others' are left", BOUND, || (links().len() == 3).then_some(()));
+    // A configuration that changes while it runs. What was given a moment ago may be a pod's.
+    configure("dataplane");
+    offered(&kubelet, pool);
+    kubelet.allocate(pool, &[free]).unwrap();
+    configure("another");
+    until("it has followed", BOUND, || {
+        plugin.log().contains("dataplane is no longer").then_some(())
+    });
+    plugin.signal(Signal::HUP);
+    let asked = kubelet.asked_for_pods();
+    until("the kubelet was asked", BOUND, || (kubelet.asked_for_pods() > asked).then_some(()));
+    assert!(links().contains(&of(free)));
+}
+
+/// What is there of a share's link when the plugin is dead, as against before.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    TheOld,
+    Nothing,
+    TheNew,
+}
+
+fn a_plugin_killed_while_it_makes_a_share_is_followed_by_one_that_makes_it() {
+    let lan = Lan::new("sharekill");
+    let folder = tempfile::tempdir().unwrap();
+    let kubelet = Kubelet::start(&folder.path().join("kubelet"));
+    write(folder.path(), "dataplane");
+    let pool = "linkspan.dev/dataplane";
+    let mut plugin = start(&lan, &kubelet, folder.path(), &[]);
+    offered(&kubelet, pool);
+    // So that there is one to be taken away, too.
+    kubelet.allocate(pool, &[SHARE]).unwrap();
+    let index = || has_link(&lan).then(|| lan.host.link(LINK)["ifindex"].clone());
+    let mut seen = BTreeSet::new();
+    for call in ["sendto", "statx"] {
+        for number in 1.. {
+            let before = index();
+            let trap = Trap::set(&plugin, call, number);
+            let answer = kubelet.run_pod("ns", "killed", pool, &[SHARE]);
+            // It may die even of what it does after it has answered.
+            drop(plugin);
+            drop(trap);
+            let left = match index() {
+                None => Left::Nothing,
+                same if same == before => Left::TheOld,
+                Some(_) => Left::TheNew,
+            };
+            plugin = start(&lan, &kubelet, folder.path(), &[]);
+            offered(&kubelet, pool);
+            let is_whole = answer.is_ok();
+            if let Ok(given) = answer {
+                assert!(
+                    kubelet.allocate(pool, &[SHARE]).is_err(),
+                    "{call} {number}: it is a pod's"
+                );
+                assert!(fs::exists(&given.devices[0].host_path).unwrap(), "{call} {number}");
+                kubelet.end_pod("ns", "killed");
+            } else {
+                seen.insert(left);
+            }
+            let given = kubelet.allocate(pool, &[SHARE]).unwrap();
+            let node = format!("/dev/tap{}", index().unwrap());
+            assert_eq!(given.devices[0].host_path, node, "{call} {number}");
+            if is_whole {
+                break;
+            }
+        }
+    }
+    assert!(seen.iter().eq(&[Left::TheOld, Left::Nothing, Left::TheNew]), "{seen:?}");
 }
