@@ -9,6 +9,7 @@ use linkspan_tests::cni::Network;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::pods::{Pod, run};
 use linkspan_tests::wait::until;
+use linkspan_types::PciAddress;
 use serde_json::json;
 
 use crate::{BOUND, Node, all_of, pfs, resource};
@@ -20,6 +21,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_kubelet_made_anew_hears_of_every_vf,
         vfs_that_go_and_come_are_seen_at_once,
         a_card_that_is_pulled_and_plugged_in_again_is_followed,
+        a_vf_of_a_pulled_card_is_listed_ill_while_a_pod_has_it,
         an_idle_plugin_is_one_small_thread,
     ]
 }
@@ -102,6 +104,35 @@ fn a_card_that_is_pulled_and_plugged_in_again_is_followed() {
     for pool in ["constant", "pulled"] {
         assert_eq!(state.resources[&resource(pool)].registrations, 1, "{pool}");
     }
+}
+
+/// VFs go with their card alone: the kernel has no `remove` for one.
+fn a_vf_of_a_pulled_card_is_listed_ill_while_a_pod_has_it() {
+    let [_, pulled] = pfs();
+    let vfs = AsBefore::of(&pulled);
+    let card = Card(&pulled);
+    let node = Node::start(&[("pulled", all_of(&pulled))]);
+    let fast = resource("pulled");
+    node.wait_for("pulled", &pulled.vfs);
+    let held = pulled.vfs[1];
+    assert!(!fs::exists(format!("/sys/bus/pci/devices/{held}/remove")).unwrap());
+    node.kubelet.run_pod("ns", "pod", &fast, &[&held.to_string()]).unwrap();
+    let listed = |expected: &[PciAddress]| {
+        let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+        node.kubelet.wait_for(&format!("told of {expected:?}"), BOUND, |state| {
+            state.resources[&fast].devices.iter().map(|device| &device.id).eq(&expected)
+        });
+    };
+    fs::write(format!("/sys/bus/pci/devices/{}/remove", pulled.address), "1").unwrap();
+    node.wait_for("pulled", &[]);
+    listed(&[held]);
+    let refused = node.kubelet.allocate(&fast, &[&held.to_string()]).unwrap_err();
+    assert!(refused.message().contains("it is gone from the bus"), "{refused}");
+    drop(card);
+    vfs.set_count(pulled.vfs.len());
+    node.wait_for("pulled", &pulled.vfs);
+    listed(&pulled.vfs);
+    node.kubelet.end_pod("ns", "pod");
 }
 
 /// Finds a card on the bus again, whatever the test does, and sets its PF up as it was.
