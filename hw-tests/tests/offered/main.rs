@@ -6,6 +6,7 @@ mod changes;
 mod held;
 mod killed;
 mod live;
+mod privileges;
 mod provisioned;
 mod selected;
 mod user_space;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
             .chain(held::cases())
             .chain(live::cases())
             .chain(provisioned::cases())
-            .chain(killed::cases()),
+            .chain(killed::cases())
+            .chain(privileges::cases()),
     )
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use netlink_packet_core::NlasIterator;
 
 pub use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
@@ -24,6 +25,8 @@ pub struct NetlinkError {
 pub(crate) enum Cause {
     /// The kernel said no; the sentence is its own, where it gave one.
     Refused { errno: Errno, sentence: Option<String> },
+    /// The kernel said no, as this program lacks the capability.
+    NoNetAdmin,
     /// The socket could not be opened, written or read.
     Socket(io::Error),
     /// The answer was not netlink as we know it.
@@ -36,6 +39,12 @@ pub(crate) enum Cause {
 
 impl NetlinkError {
     pub(crate) fn new(action: &str, cause: Cause) -> Self {
+        let cause = match cause {
+            Cause::Refused { errno: Errno::PERM, sentence: None } if lacks_net_admin() => {
+                Cause::NoNetAdmin
+            }
+            cause => cause,
+        };
         Self { action: action.to_owned(), cause }
     }
 
@@ -48,6 +57,7 @@ impl NetlinkError {
     pub fn errno(&self) -> Option<Errno> {
         match &self.cause {
             Cause::Refused { errno, .. } => Some(*errno),
+            Cause::NoNetAdmin => Some(Errno::PERM),
             Cause::Socket(e) => Errno::from_io_error(e),
             Cause::Garbled(_) | Cause::Torn | Cause::Cut => None,
         }
@@ -68,6 +78,11 @@ impl fmt::Display for NetlinkError {
             Cause::Refused { errno, sentence: Some(sentence) } => {
                 write!(f, "{}; the kernel adds: {sentence}", said(*errno))
             }
+            Cause::NoNetAdmin => write!(
+                f,
+                "{}: this program has no CAP_NET_ADMIN, which that takes: give it to its container",
+                said(Errno::PERM)
+            ),
             Cause::Socket(e) => write!(f, "{e}"),
             Cause::Garbled(what) => write!(f, "the kernel's answer can't be read: {what}"),
             Cause::Torn => f.write_str("the kernel's tables changed each time they were read"),
@@ -77,6 +92,11 @@ impl fmt::Display for NetlinkError {
 }
 
 impl std::error::Error for NetlinkError {}
+
+fn lacks_net_admin() -> bool {
+    let own = rustix::thread::capabilities(None);
+    own.is_ok_and(|own| !own.effective.contains(CapabilitySet::NET_ADMIN))
+}
 
 fn said(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.raw_os_error())
