@@ -118,7 +118,7 @@ impl Listener {
                 bound.map(Self::Tcp).map_err(|source| HttpError::Listen { address, source })
             }
             Address::Unix(path) => {
-                let (file, listener) = SocketFile::listen(path)?;
+                let (file, listener) = SocketFile::listen_in_turn(path).await?;
                 Ok(Self::Unix(listener, file))
             }
         }

@@ -41,7 +41,19 @@ pub(crate) async fn bind_for_pod(
     // What can't be given is refused later.
     let Ok(members) = find(offer, &request.devices_ids) else { return Ok(()) };
     let devices: Vec<_> = members.iter().filter_map(|member| member.device.id.pci()).collect();
+    let pool = &offer.pool.name;
+    let refused = |error: String| {
+        tracing::warn!("{pool}: refused to allocate: {error}");
+        Status::failed_precondition(error)
+    };
+    host.changing.wait(&devices).await.map_err(|error| refused(error.to_string()))?;
     host.given.give(devices.iter().copied());
+    // Its PF may have got other VFs meanwhile, or none.
+    if let Some(gone) = devices.iter().find(|device| !host.sysfs.pci(**device).exists()) {
+        return Err(refused(format!(
+            "{gone} of {pool} is gone from the bus: delete the pod, so that it gets another"
+        )));
+    }
     if !offer.pool.binds_per_pod() {
         return Ok(());
     }
@@ -58,11 +70,7 @@ pub(crate) async fn bind_for_pod(
     });
     let bound: Result<(), SetUpError> =
         bind.await.map_err(|error| Status::internal(error.to_string()))?;
-    bound.map_err(|error| {
-        let error = format!("{:#}", anyhow::Error::new(error));
-        tracing::warn!("{}: refused to allocate: {error}", offer.pool.name);
-        Status::failed_precondition(error)
-    })
+    bound.map_err(|error| refused(format!("{:#}", anyhow::Error::new(error))))
 }
 
 /// The devices that are meant, each once.

@@ -36,7 +36,7 @@ impl Devices {
         {
             return ServeError::Listen { path, source };
         }
-        let (_file, listener) = match SocketFile::listen(path) {
+        let (_file, listener) = match SocketFile::listen_in_turn(path).await {
             Ok(listening) => listening,
             Err(error) => return error,
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use linkspan_linux::inotify::DirectoryEvent;
 use linkspan_types::IfName;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,7 +21,7 @@ use crate::pools::{self, Excluded, Pool};
 use crate::prepare::Host;
 use crate::provision::Order;
 use crate::register::{Registrar, Way};
-use crate::server::PoolService;
+use crate::server::{PoolService, Settled};
 use crate::shares::left;
 use crate::watch::{Changes, NodeWatch};
 
@@ -58,6 +58,8 @@ struct Question {
     is_old: bool,
     /// Whether there was ever an answer, or nobody to give one: before, a pod of an earlier run may hold any device.
     was_answered: watch::Sender<bool>,
+    /// Told when a kubelet has come, before there was an answer.
+    kubelet_came: Arc<Notify>,
     /// Whether there is nobody to ask.
     is_vain: bool,
     /// How often it was asked in a row without any other reason than that time has passed.
@@ -166,6 +168,11 @@ impl Live {
                     }
                     // Devices of pods that have ended are given back to their kernel driver.
                     self.orders.send_modify(|_| {});
+                }
+                () = self.question.kubelet_came.notified() => {
+                    if !self.question.is_answered() {
+                        self.ask_who_holds();
+                    }
                 }
                 Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
                 Some(_) = self.removals.join_next() => self.look(Known::NotYet),
@@ -295,12 +302,15 @@ impl Live {
                 streams,
                 counts,
                 pod_resources: Arc::clone(&self.pod_resources),
+                settled: Settled {
+                    is_known: self.question.was_answered.subscribe(),
+                    kubelet_came: Arc::clone(&self.question.kubelet_came),
+                },
             };
             let registrar = Registrar {
                 service,
                 way: self.way.clone(),
                 directory: self.directory.subscribe(),
-                settled: self.question.was_answered.subscribe(),
                 socket: None,
             };
             self.tasks.spawn(registrar.run());

@@ -119,6 +119,7 @@ async fn serve(options: &Options, configuration: Configuration) -> anyhow::Resul
         device_info: options.device_info_dir.clone(),
         cdi: options.use_cdi.then(|| options.cdi_dir.clone()),
         given: Arc::default(),
+        changing: Arc::default(),
         given_shares: Arc::default(),
     };
     let pod_resources = Arc::new(PodResources::new(&options.kubelet_dir));

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::inventory::DeviceId;
 use crate::pools::{Member, Pool};
-use crate::provision::Given;
+use crate::provision::{Changing, Given};
 use cdi::{CdiError, Specification};
 use parts::Part;
 
@@ -37,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) cdi: Option<PathBuf>,
     /// What was given to pods lately.
     pub(crate) given: Arc<Given>,
+    /// What is being set up, and waited for.
+    pub(crate) changing: Arc<Changing>,
     /// The links of shares that were.
     pub(crate) given_shares: Arc<Given<IfName>>,
 }

@@ -4,6 +4,7 @@
 //! remembered: a program that is killed in its midst leaves the rest to the next one. What would disturb a pod is
 //! not done, and said.
 
+mod changing;
 mod given;
 mod look;
 mod outcomes;
@@ -21,6 +22,7 @@ use crate::holders::PodResources;
 use crate::inventory::Interfaces;
 use crate::pools::Pool;
 use crate::prepare::Host;
+pub(crate) use changing::Changing;
 pub(crate) use given::Given;
 pub(crate) use outcomes::Outcomes;
 use plan::{Held, PfNow, Refusal};
@@ -40,6 +42,7 @@ pub(crate) struct Provisioner {
     sysfs: Sysfs,
     pod_resources: Arc<PodResources>,
     given: Arc<Given>,
+    changing: Arc<Changing>,
     asked: u64,
     /// The wishes and the PFs when all was as it is wanted, as far as sysfs shows it.
     settled: Vec<(Wish, PfNow)>,
@@ -58,9 +61,21 @@ const MOST_ROUNDS: usize = 8;
 impl Provisioner {
     pub(crate) fn new(host: &Host, pod_resources: Arc<PodResources>) -> Self {
         let (sysfs, given) = (host.sysfs.clone(), Arc::clone(&host.given));
+        let changing = Arc::clone(&host.changing);
         let (settled, tried, left, told) = Default::default();
         let outcomes = watch::Sender::default();
-        Self { sysfs, pod_resources, given, asked: 0, settled, tried, left, told, outcomes }
+        Self {
+            sysfs,
+            pod_resources,
+            given,
+            changing,
+            asked: 0,
+            settled,
+            tried,
+            left,
+            told,
+            outcomes,
+        }
     }
 
     /// What has come of it, now and later.
@@ -142,8 +157,11 @@ impl Provisioner {
         pfs
     }
 
-    /// In a thread of its own: the kernel may take seconds.
+    /// In a thread of its own: the kernel may take seconds. What is given to a pod from now on waits for that, and
+    /// what was before is among what was asked: nothing was waited for since.
     async fn carry_out(&self, pfs: Vec<(Wish, PfNow)>) -> Option<Outcome> {
+        let vfs = pfs.iter().flat_map(|(_, now)| &now.vfs).map(|vf| vf.address);
+        let _change = self.changing.hold(vfs.collect());
         let sysfs = self.sysfs.clone();
         let outcome =
             tokio::task::spawn_blocking(move || steps::carry_out(pfs, &sysfs)).await.ok()?;

@@ -18,8 +18,7 @@ use linkspan_proto::pluginregistration::{
     DEVICE_PLUGIN, InfoRequest, PluginInfo, RegistrationStatus, RegistrationStatusResponse,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
@@ -49,8 +48,6 @@ pub(crate) enum RegisterError {
 
 /// A new stream may be on its way when one ends: registering then would cut it.
 const AFTER_A_STREAM: Duration = Duration::from_millis(500);
-/// A kubelet that doesn't say by then which pod holds what may never do so.
-const SETTLING: Duration = Duration::from_secs(2);
 /// The kubelet opens its stream as soon as it has accepted a plugin.
 const AFTER_ACCEPTANCE: Duration = Duration::from_secs(10);
 /// The first pause after a failure; each further one is twice as long.
@@ -65,8 +62,6 @@ pub(crate) struct Registrar {
     pub(crate) way: Way,
     /// What happens in the directory of our socket.
     pub(crate) directory: broadcast::Receiver<DirectoryEvent>,
-    /// Whether it is known which devices pods hold already: others' may be among the pool's.
-    pub(crate) settled: watch::Receiver<bool>,
     pub(crate) socket: Option<Socket>,
 }
 
@@ -174,7 +169,7 @@ impl Registrar {
             tracing::info!("{name} waits for {}", kubelet.display());
             return Ok(false);
         }
-        let _ = timeout(SETTLING, self.settled.wait_for(|settled| *settled)).await;
+        self.service.settled.clone().wait().await;
         if !self.is_in_place() {
             self.serve()?;
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use linkspan_daemon::socket::{ServeError, SocketFile};
 use linkspan_proto::deviceplugin::device_plugin_server::DevicePlugin;
@@ -12,7 +13,7 @@ use linkspan_proto::deviceplugin::{
     ListAndWatchResponse, NumaNode, PreStartContainerRequest, PreStartContainerResponse,
     PreferredAllocationRequest, PreferredAllocationResponse, TopologyInfo, UNHEALTHY,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
 use tokio_stream::{Stream, StreamExt};
@@ -40,7 +41,19 @@ pub(crate) struct PoolService {
     pub(crate) streams: watch::Sender<usize>,
     pub(crate) counts: Arc<PoolCounts>,
     pub(crate) pod_resources: Arc<PodResources>,
+    pub(crate) settled: Settled,
 }
+
+/// Whether it is known which devices pods hold already: before, others' may be among a pool's.
+#[derive(Clone)]
+pub(crate) struct Settled {
+    pub(crate) is_known: watch::Receiver<bool>,
+    /// Told when a kubelet is there, so that it is asked.
+    pub(crate) kubelet_came: Arc<Notify>,
+}
+
+/// A kubelet that doesn't say by then which pod holds what may never do so.
+const SETTLING: Duration = Duration::from_secs(2);
 
 #[tonic::async_trait]
 impl DevicePlugin for PoolService {
@@ -59,6 +72,8 @@ impl DevicePlugin for PoolService {
         _: Request<Empty>,
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
         let open = OpenStream::new(self.streams.clone());
+        // A plugin watcher may come when it likes, and what it is told first it gives away.
+        self.settled.clone().wait().await;
         let mut told = None;
         let lists = WatchStream::new(self.offered.clone()).filter_map(move |offer| {
             // Owned by the stream, so that it is counted until tonic drops the stream.
@@ -114,6 +129,17 @@ impl DevicePlugin for PoolService {
         _: Request<PreStartContainerRequest>,
     ) -> Result<Response<PreStartContainerResponse>, Status> {
         Ok(Response::new(PreStartContainerResponse {}))
+    }
+}
+
+impl Settled {
+    /// Waits until it is known, but not for ever.
+    pub(crate) async fn wait(mut self) {
+        if !*self.is_known.borrow() {
+            self.kubelet_came.notify_one();
+        }
+        let known = self.is_known.wait_for(|is_known| *is_known);
+        let _ = tokio::time::timeout(SETTLING, known).await;
     }
 }
 

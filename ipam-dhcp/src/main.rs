@@ -125,7 +125,7 @@ fn listen(
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let (file, listener) = SocketFile::listen_alone(flags.socket.clone())?;
+    let (file, listener) = SocketFile::listen(flags.socket.clone())?;
     Ok((Some(file), listener))
 }
 

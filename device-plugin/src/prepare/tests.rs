@@ -53,6 +53,7 @@ impl Node {
             device_info: self.dev.path().join("device-info"),
             cdi: None,
             given: std::sync::Arc::default(),
+            changing: std::sync::Arc::default(),
             given_shares: std::sync::Arc::default(),
         }
     }

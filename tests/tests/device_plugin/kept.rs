@@ -4,6 +4,7 @@
 use linkspan_proto::deviceplugin::HEALTHY;
 use linkspan_tests::daemon::Signal;
 use linkspan_tests::kubelet::State;
+use linkspan_tests::wait::until;
 use serde_json::{Value, json};
 
 use crate::{BOUND, Node, fast, measured, pfs};
@@ -62,6 +63,33 @@ fn a_held_device_stays_where_it_was_given_through_every_restart() {
     node.end_pod("pod");
     node.wait_for_vfs(KERNEL, &[2, 3]);
     node.wait_for_vfs(USER, &[0, 1]);
+}
+
+/// It comes without an event, and gives away what it hears of first.
+#[test]
+fn a_plugin_watcher_hears_of_a_held_device_where_it_was_given_from_the_first() {
+    let mut node = Node::start_with(by_driver(), &["--plugin-watcher"]);
+    node.wait_for_vfs(KERNEL, &[0, 1, 2, 3]);
+    let [held, free] = [0, 1].map(|index| pfs()[0].vf(index));
+    let held_text = held.to_string();
+    node.kubelet.run_pod("default", "pod", KERNEL, &[&held_text]).unwrap();
+    for vf in [held, free] {
+        node.tree.bind(vf, Some("vfio-pci"));
+    }
+    node.kubelet.kill();
+    node.restart_plugin(Signal::KILL);
+    until("it waits for the watcher", BOUND, || {
+        node.plugin.log().contains("user waits for the kubelet's plugin watcher").then_some(())
+    });
+    node.kubelet.restart();
+    let mut offered = Vec::new();
+    node.wait("a list was heard", |state| {
+        offered.extend(state.allocatable(USER).into_iter().map(str::to_owned));
+        !offered.is_empty()
+    });
+    assert!(!offered.contains(&held_text), "{offered:?}");
+    node.wait_for_vfs(KERNEL, &[0, 2, 3]);
+    node.wait_for_vfs(USER, &[1]);
 }
 
 #[test]

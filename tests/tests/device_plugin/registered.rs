@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linkspan_proto::deviceplugin::DevicePluginOptions;
 use linkspan_tests::daemon::Signal;
@@ -13,7 +13,8 @@ use linkspan_tests::sysfs_tree::SysfsTree;
 use linkspan_tests::wait::until;
 use serde_json::json;
 
-use crate::{BOUND, Node, fast, pfs};
+use crate::held::held;
+use crate::{BOUND, Node, fast, pfs, start_plugin};
 
 #[test]
 fn a_pool_is_registered_and_its_devices_listed() {
@@ -133,6 +134,38 @@ fn an_ended_plugin_leaves_no_socket() {
         assert!(!node.socket("device-plugins", "linkspan.dev_fast.sock").exists());
         node.wait("ended", |state| !state.resources["linkspan.dev/fast"].streaming);
     }
+}
+
+#[test]
+fn a_second_plugin_leaves_the_first_one_s_sockets_alone_until_it_ends() {
+    let node = Node::start(fast());
+    node.wait_for_devices("linkspan.dev/fast", 4);
+    let second = start_plugin(&node.kubelet, &node.config(), &node.flags);
+    let socket = node.socket("device-plugins", "linkspan.dev_fast.sock");
+    let places = [socket, node.directory.path().join("devices.sock")];
+    let metrics = node.directory.path().join("metrics.sock");
+    for place in places.iter().chain([&metrics]) {
+        let named = format!("cannot listen on {}: another program does", place.display());
+        until(&named, BOUND, || second.log().contains(&named).then_some(()));
+    }
+    let identity = |path: &PathBuf| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
+    };
+    let first = places.each_ref().map(identity);
+    // Nothing of the first one's is touched, and it serves on.
+    assert_eq!(node.kubelet.state().resources["linkspan.dev/fast"].registrations, 1);
+    node.kubelet.run_pod("ns", "pod", "linkspan.dev/fast", &["0000:01:10.0"]).unwrap();
+    assert_eq!(held(&node, "pod", "linkspan.dev/fast").devices, ["0000:01:10.0"]);
+    assert_eq!(places.each_ref().map(identity), first);
+    // Killed, it leaves sockets that nobody serves.
+    node.plugin.signal(Signal::KILL);
+    node.wait_for_return("linkspan.dev/fast", 2);
+    until("all are the second one's", BOUND, || {
+        let now = places.each_ref().map(identity);
+        now.iter().zip(&first).all(|(now, first)| now.is_some() && now != first).then_some(())
+    });
+    assert_eq!(held(&node, "pod", "linkspan.dev/fast").devices, ["0000:01:10.0"]);
 }
 
 #[test]
