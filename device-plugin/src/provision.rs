@@ -150,9 +150,9 @@ impl Provisioner {
             tracing::warn!("what the host uses is not known: {:#}", anyhow::Error::new(error));
             HostLinks::default()
         });
-        let host = Interfaces::of(&host);
+        let (riders, host) = (look::riders(&host), Interfaces::of(&host));
         for (_, now) in &mut pfs {
-            now.ask(holders.as_deref(), &self.given, &host);
+            now.ask(holders.as_deref(), &self.given, &host, &riders);
         }
         pfs
     }

@@ -18,6 +18,7 @@ mod packet;
 mod process;
 mod random;
 mod readable;
+mod riders;
 mod route;
 pub mod sysctl;
 mod vf;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use linkspan_linux::{HostLinks, Link, LinkKind};
-use linkspan_types::{IfName, LinkType};
+use linkspan_types::{IfName, LinkType, MacAddr};
 
 /// The links of the host, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) enum HostUse {
     MemberOf(String),
     /// To carry this link: a VLAN, a macvlan, ipvlan or macvtap link.
     Carries(String),
+    /// To take frames for another MAC than its own, as it does for a macvlan link in another namespace.
+    TakesFramesFor(MacAddr),
     /// An address. The kernel's own of IPv6, which each link has that is up, is none.
     Address(IpAddr),
 }
@@ -105,6 +107,9 @@ impl fmt::Display for HostUse {
             Self::DefaultRoute => f.write_str("the host's default route goes by it"),
             Self::MemberOf(controller) => write!(f, "it belongs to {controller}"),
             Self::Carries(child) => write!(f, "{child} rides on it"),
+            Self::TakesFramesFor(mac) => {
+                write!(f, "a link with the MAC {mac} rides on it, in another network namespace")
+            }
             Self::Address(address) => write!(f, "it has the host's address {address}"),
         }
     }

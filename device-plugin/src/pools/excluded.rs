@@ -82,6 +82,7 @@ impl Exclusion {
             Self::InUse(_, HostUse::DefaultRoute) => "default_route",
             Self::InUse(_, HostUse::MemberOf(_)) => "member",
             Self::InUse(_, HostUse::Carries(_)) => "carries",
+            Self::InUse(_, HostUse::TakesFramesFor(_)) => "takes_frames",
             Self::InUse(_, HostUse::Address(_)) => "address",
             Self::Shared(..) => "shared",
             Self::Elsewhere(_) => "elsewhere",

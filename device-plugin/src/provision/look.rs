@@ -1,13 +1,15 @@
 //! The PFs that are to be set up, as sysfs and netlink show them.
 
+use std::collections::HashMap;
+
 use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
-use linkspan_linux::{NetlinkError, RouteSocket};
-use linkspan_types::{IfName, PciAddress};
+use linkspan_linux::{HostLinks, NetlinkError, RouteSocket};
+use linkspan_types::{IfName, MacAddr, PciAddress};
 
 use super::given::Given;
 use super::plan::{Held, Interface, PfNow, VfNow};
 use crate::holders::Holders;
-use crate::inventory::Interfaces;
+use crate::inventory::{HostUse, Interfaces};
 
 impl PfNow {
     /// What sysfs shows. Whether VFs are in use takes more than that: [`Self::ask`].
@@ -32,7 +34,13 @@ impl PfNow {
     }
 
     /// Adds who uses the VFs, by the word of the kubelet, where it gave it, and of the host's network.
-    pub(super) fn ask(&mut self, holders: Option<&Holders>, given: &Given, host: &Interfaces) {
+    pub(super) fn ask(
+        &mut self,
+        holders: Option<&Holders>,
+        given: &Given,
+        host: &Interfaces,
+        riders: &HashMap<String, MacAddr>,
+    ) {
         for vf in &mut self.vfs {
             let holder = holders.and_then(|holders| holders.holder_of(&vf.address.to_string()));
             vf.held = match holder {
@@ -46,7 +54,9 @@ impl PfNow {
             };
             for interface in &mut vf.interfaces {
                 let seen = host.get(&interface.name);
-                interface.host_use = seen.and_then(|seen| seen.host_use.clone());
+                let host_use = seen.and_then(|seen| seen.host_use.clone());
+                let rider = riders.get(interface.name.as_str()).copied();
+                interface.host_use = host_use.or(rider.map(HostUse::TakesFramesFor));
             }
         }
     }
@@ -61,6 +71,17 @@ impl PfNow {
         }
         Ok(())
     }
+}
+
+/// The links of the host for which others may ride in other namespaces, by name, and the MAC of one of these.
+pub(super) fn riders(host: &HostLinks) -> HashMap<String, MacAddr> {
+    let riders = RouteSocket::open().and_then(|mut socket| socket.riders());
+    let riders = riders.unwrap_or_else(|error| {
+        tracing::warn!("which links ride on VFs is not known: {:#}", anyhow::Error::new(error));
+        Vec::new()
+    });
+    let name = |index| host.links.iter().find(|link| link.index == index).map(|l| l.name.clone());
+    riders.into_iter().filter_map(|(index, mac)| Some((name(index)?, mac))).collect()
 }
 
 fn own_name(pf: &PciDevice) -> Result<Vec<IfName>, SysfsError> {

@@ -20,6 +20,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Pfs(2)];
         vfs_are_made_while_the_plugin_runs,
         a_pf_is_left_alone_while_a_pod_has_one_of_its_vfs,
+        a_pf_is_left_alone_while_a_pods_macvlan_rides_on_one_of_its_vfs,
         vfs_are_given_to_vfio_and_back,
         a_vf_is_on_vfio_for_as_long_as_a_pod_has_it,
         a_plugin_killed_in_the_midst_is_followed_by_one_that_finishes,
@@ -150,6 +151,27 @@ fn a_pf_is_left_alone_while_a_pod_has_one_of_its_vfs() {
     node.kubelet.end_pod("ns", "early");
     node.plugin.signal(Signal::HUP);
     node.wait_for("made", &pf.vfs[..4]);
+}
+
+/// No list of the kernel's has it, as it is in the pod.
+fn a_pf_is_left_alone_while_a_pods_macvlan_rides_on_one_of_its_vfs() {
+    let [_, pf] = pfs();
+    let _before = Before::of(&pf);
+    let node = Node::configured(&pool(&pf, &json!({})));
+    node.wait_for("made", &pf.vfs);
+    let vf = Sysfs::host().pci(pf.vfs[1]).net_names().unwrap().remove(0);
+    let pod = Pod::new("ridden", "pod");
+    run("ip", &["link", "set", vf.as_str(), "up"]);
+    let add = ["link", "add", "net1", "link", vf.as_str(), "netns", pod.name(), "type", "macvlan"];
+    run("ip", &add);
+    pod.run("ip", &["link", "set", "net1", "up"]);
+    node.configure(&pool(&pf, &json!({ "numVfs": 3 })));
+    let refusal =
+        format!("its VF {} is in use by the host as {vf}: a link with the MAC", pf.vfs[1]);
+    until(&refusal, BOUND, || node.plugin.log().contains(&refusal).then_some(()));
+    pod.run("ip", &["link", "delete", "net1"]);
+    node.plugin.signal(Signal::HUP);
+    node.wait_for("made", &pf.vfs[..3]);
 }
 
 fn vfs_are_given_to_vfio_and_back() {

@@ -19,6 +19,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_link_that_takes_more_room_than_others_is_read_whole,
         a_child_that_can_t_be_leaves_nothing,
         promiscuous_is_what_the_administrator_has_set,
+        a_child_in_another_namespace_shows_by_its_mac_while_it_is_up,
     ]
 }
 
@@ -223,4 +224,18 @@ fn promiscuous_is_what_the_administrator_has_set() {
         let flags = bed.host.link("one")["flags"].as_array().unwrap().clone();
         assert_eq!(flags.contains(&json!("PROMISC")), on);
     }
+}
+
+fn a_child_in_another_namespace_shows_by_its_mac_while_it_is_up() {
+    let mut bed = Bed::new("riders");
+    let others = |bed: &mut Bed| bed.parent.riders().unwrap();
+    assert_eq!(others(&mut bed), []);
+    let name = name("net1");
+    let wish = wish(&name, macvlan(MacvlanMode::Bridge));
+    let index = bed.make(NewLink { mac: Some(MAC), up: true, ..wish }).index;
+    let rider = [(bed.parent_index, MAC)];
+    assert_eq!(others(&mut bed), rider);
+    let down = LinkChange { up: Some(false), ..LinkChange::default() };
+    bed.inside.change_link(index, &down).unwrap();
+    assert_eq!(others(&mut bed), []);
 }
