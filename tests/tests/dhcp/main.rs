@@ -9,6 +9,7 @@ mod given_back;
 mod killed;
 mod missing;
 mod other_server;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 fn main() -> ExitCode {
     let cases = acquired::cases().into_iter().chain(asked::cases()).chain(given_back::cases());
     let cases = cases.chain(missing::cases()).chain(drop_in::cases());
-    harness::main(cases.chain(other_server::cases()).chain(killed::cases()))
+    harness::main(cases.chain(other_server::cases()).chain(killed::cases()).chain(warm::cases()))
 }
 
 /// A node with its daemon, and a server on its wire: the neighbour, 10.150.0.1, which gives 10.150.0.10 to .99.
