@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use linkspan_config::net_conf::{self, Duplicates};
 use linkspan_linux::sysctl::{self, SysctlError};
 use linkspan_linux::{
-    Audience, Link, LinkChange, LinkEvents, NetlinkError, Netns, Route, RouteSocket, probe,
+    Audience, LinkBasics, LinkChange, LinkEvents, NetlinkError, Route, RouteSocket, probe,
 };
 use linkspan_types::IfName;
 
@@ -38,11 +38,12 @@ pub struct Nature {
 /// announced by the kernel. An IPv6 address comes after the carrier: to one that is there before, the kernel
 /// delivers nothing for the second that it looks for a duplicate, optimistic or not (`addrconf_dad_begin` in
 /// `net/ipv6/addrconf.c` gives it its local route only where the link is ready).
+///
+/// The calling thread is in the pod's namespace.
 pub fn configure(
     pod: &mut RouteSocket,
-    netns: &Netns,
     name: &IfName,
-    link: &Link,
+    link: &LinkBasics,
     result: &AddResult,
     duplicates: Duplicates,
     nature: Nature,
@@ -53,13 +54,11 @@ pub fn configure(
     }
     let addresses = result.ips.iter().map(|ip| ip.address);
     let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = addresses.partition(|net| net.addr().is_ipv4());
-    netns
-        .within(|| prepare(name, !v6.is_empty(), duplicates))
-        .map_err(|e| CniError::caused_by(Code::KernelRefused, &e, ""))?
+    prepare(name, !v6.is_empty(), duplicates)
         .map_err(|e| CniError::caused_by(Code::KernelRefused, &e, "Is /proc/sys read-only?"))?;
     if duplicates.probe_v4 {
         set_up(pod, link)?;
-        refuse_duplicates(pod, netns, link, &v4)?;
+        refuse_duplicates(pod, link, &v4)?;
     }
     for address in &v4 {
         pod.add_address(link.index, *address)?;
@@ -67,7 +66,7 @@ pub fn configure(
     set_up(pod, link)?;
     let is_announced = nature.is_made && !was_up && !duplicates.probe_v4;
     let untold = if is_announced { v6.clone() } else { [&v4[..], &v6[..]].concat() };
-    let carrier = if untold.is_empty() { Ok(false) } else { wait_for_carrier(pod, netns, link) };
+    let carrier = if untold.is_empty() { Ok(false) } else { wait_for_carrier(pod, link) };
     for address in &v6 {
         pod.add_address(link.index, *address)?;
     }
@@ -75,16 +74,19 @@ pub fn configure(
         pod.add_route(link.index, &route)?;
     }
     if duplicates.wait_v6 && !v6.is_empty() {
-        wait_for_dad(pod, netns, link)?;
+        wait_for_dad(pod, link)?;
     }
     // Once the kernel is through with looking for a duplicate, none comes from an echo.
     let may_hear_itself = nature.may_hear_itself && !duplicates.wait_v6;
     let audience = if may_hear_itself { Audience::Routers } else { Audience::Nodes };
-    tell_neighbours(pod, netns, link, &untold, audience, carrier);
+    if let Err(e) = tell_neighbours(pod, link, &untold, audience, carrier) {
+        eprintln!("linkspan: the neighbours of {name} were not told of its addresses: {e}");
+    }
     Ok(())
 }
 
-pub(crate) fn set_up(pod: &mut RouteSocket, link: &Link) -> Result<(), NetlinkError> {
+/// Sets a link up, unless it is.
+pub(crate) fn set_up(pod: &mut RouteSocket, link: &LinkBasics) -> Result<(), NetlinkError> {
     if link.up {
         return Ok(());
     }
@@ -115,31 +117,19 @@ fn prepare(link: &IfName, has_ipv6: bool, duplicates: Duplicates) -> Result<(), 
 /// Without a carrier, or where it fails, the neighbours find out by themselves; the pod is attached.
 fn tell_neighbours(
     pod: &mut RouteSocket,
-    netns: &Netns,
-    link: &Link,
+    link: &LinkBasics,
     addresses: &[IpNet],
     audience: Audience,
     carrier: io::Result<bool>,
-) {
-    let Some(mac) = link.mac else { return };
-    let told = carrier.and_then(|has_carrier| {
-        if has_carrier {
-            netns.within(|| pod.announce(link.index, mac, addresses, audience))?
-        } else {
-            Ok(())
-        }
-    });
-    if let Err(e) = told {
-        eprintln!("linkspan: the neighbours of {} were not told of its addresses: {e}", link.name);
+) -> io::Result<()> {
+    match link.mac {
+        Some(mac) if carrier? => pod.announce(link.index, mac, addresses, audience),
+        _ => Ok(()),
     }
 }
 
 /// Whether the link has a carrier in time.
-pub(crate) fn wait_for_carrier(
-    pod: &mut RouteSocket,
-    netns: &Netns,
-    link: &Link,
-) -> io::Result<bool> {
+pub(crate) fn wait_for_carrier(pod: &mut RouteSocket, link: &LinkBasics) -> io::Result<bool> {
     let mut has_carrier = || {
         let now = pod.link(link.index).map_err(io::Error::other)?;
         Ok::<_, io::Error>(now.carrier.then_some(()))
@@ -148,28 +138,25 @@ pub(crate) fn wait_for_carrier(
     if has_carrier()?.is_some() {
         return Ok(true);
     }
-    let events = netns.within(LinkEvents::subscribe)??;
+    let events = LinkEvents::subscribe()?;
     Ok(events.wait_for(CARRIER_BOUND, has_carrier)?.is_some())
 }
 
 /// Asks the neighbours whether one of them has an address already.
 fn refuse_duplicates(
     pod: &mut RouteSocket,
-    netns: &Netns,
-    link: &Link,
+    link: &LinkBasics,
     addresses: &[IpNet],
 ) -> Result<(), CniError> {
     let Some(mac) = link.mac else { return Ok(()) };
-    let asked = wait_for_carrier(pod, netns, link).and_then(|_| {
-        netns.within(|| {
-            for address in addresses {
-                let IpAddr::V4(address) = address.addr() else { continue };
-                if let Some(owner) = probe(link.index, mac, address, PROBE_BOUND)? {
-                    return Ok(Some((address, owner)));
-                }
+    let asked = wait_for_carrier(pod, link).and_then(|_| {
+        for address in addresses {
+            let IpAddr::V4(address) = address.addr() else { continue };
+            if let Some(owner) = probe(link.index, mac, address, PROBE_BOUND)? {
+                return Ok(Some((address, owner)));
             }
-            Ok(None)
-        })?
+        }
+        Ok(None)
     });
     match asked {
         Ok(None) => Ok(()),
@@ -183,10 +170,8 @@ fn refuse_duplicates(
 }
 
 /// Waits until the kernel has looked for duplicates of the link's IPv6 addresses.
-fn wait_for_dad(pod: &mut RouteSocket, netns: &Netns, link: &Link) -> Result<(), CniError> {
-    let waited = netns.within(|| linkspan_linux::wait_for_dad(pod, link.index, DAD_BOUND));
-    let duplicates = waited
-        .and_then(|waited| waited)
+fn wait_for_dad(pod: &mut RouteSocket, link: &LinkBasics) -> Result<(), CniError> {
+    let duplicates = linkspan_linux::wait_for_dad(pod, link.index, DAD_BOUND)
         .map_err(|e| CniError::caused_by(Code::KernelRefused, &e, ""))?;
     match duplicates.first() {
         None => Ok(()),

@@ -2,21 +2,23 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::rc::Rc;
 
 use linkspan_config::net_conf::{KindName, NetConf, wanted_resource, with_device};
-use linkspan_linux::{Link, Netns, OpenNetnsError, RouteSocket};
-use linkspan_types::{IfName, MacAddr};
+use linkspan_linux::{LinkBasics, Netns, OpenNetnsError, RouteSocket};
+use linkspan_types::MacAddr;
 
 use crate::addresses::{self, Nature};
 use crate::detach;
 use crate::device_info;
 use crate::devices::{self, SOCKET};
-use crate::ipam::Ipam;
 use crate::ipam::dhcp::PodLink;
-use crate::journal::{AttachmentKey, Record};
-use crate::kind::child::mac_of;
+use crate::ipam::{Ipam, IpamRecord};
+use crate::journal::{AttachmentKey, JournalError, Record};
+use crate::kind::child::{ChildKind, mac_of};
 use crate::kind::{Claim, LinkRecord, Plan, Way};
 use crate::node::Node;
+use crate::pod::{NameTaken, Pod};
 use crate::spec::{AddResult, Attachment, CniError, Code, Interface};
 
 /// Attaches a pod: parse, lock, journal, link, address, announce, result.
@@ -32,22 +34,23 @@ pub fn add(
     let conf = configuration(node, attachment, called_as)?;
     let mut before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
     let host = RouteSocket::open()?;
-    let home = host.netns().map_err(io)?;
-    let netns = open_pod(netns_path, &home)?;
     let mut add = Add {
         node,
         conf: &conf,
         key: AttachmentKey::new(&conf.name, &attachment.id),
         ipam: Ipam::of(&conf, attachment, netns_path, before.as_ref()),
+        pod: Pod::open(netns_path, &host)?,
         host,
-        pod: netns.visit(&home, RouteSocket::open).map_err(io)??,
-        netns,
         path: netns_path,
-        is_recorded: false,
+        recorded: None,
+        has_asked_for_addresses: false,
     };
     add.ipam.require()?;
-    add.refuse_a_name_that_is_taken()?;
-    let own = add.run().map_err(|error| add.undo(error))?;
+    let plan = Plan::of(&conf);
+    if plan.needs_name_first() {
+        add.refuse_a_name_that_is_taken()?;
+    }
+    let own = add.run(&plan).map_err(|error| add.undo(error))?;
     if let (true, Some(before)) = (add.ipam.is_taken_over(), &mut before) {
         before.ips.clear();
         before.routes.clear();
@@ -62,26 +65,25 @@ struct Add<'a> {
     key: AttachmentKey,
     ipam: Ipam<'a>,
     host: RouteSocket,
-    pod: RouteSocket,
-    netns: Netns,
+    pod: Pod,
     path: &'a Path,
-    /// Whether the journal has this ADD's record.
-    is_recorded: bool,
+    /// This ADD's record, once the journal has it.
+    recorded: Option<Rc<Record>>,
+    has_asked_for_addresses: bool,
 }
 
 impl Add<'_> {
-    fn run(&mut self) -> Result<AddResult, CniError> {
-        let plan = Plan::of(self.conf);
+    fn run(&mut self, plan: &Plan) -> Result<AddResult, CniError> {
         // What is reserved before the journal is written is found by DEL and GC in the files of the addresses.
-        let early = plan.needs_address_first().then(|| self.ipam.reserve(None)).transpose()?;
+        let early = plan.needs_address_first().then(|| self.reserve(None)).transpose()?;
         let mac = early
             .as_ref()
             .and_then(|result| result.ips.first())
             .map(|ip| mac_of(ip.address.addr()));
-        let (record, mut link) = self.put_link(&plan, mac)?;
+        let (record, mut link) = self.put_link(plan, mac)?;
         let mut result = match early {
             Some(result) => result,
-            None => self.reserve(link.as_mut())?,
+            None => self.reserve(link.as_mut().map(|link| (&record.link, link)))?,
         };
         if let Some(link) = &link {
             self.configure(&record.link, link, &result)?;
@@ -99,9 +101,17 @@ impl Add<'_> {
         Ok(result)
     }
 
-    fn reserve(&mut self, link: Option<&mut Link>) -> Result<AddResult, CniError> {
-        let (socket, netns) = (&mut self.pod, &self.netns);
-        self.ipam.reserve(link.map(|link| PodLink { socket, netns, link }))
+    fn reserve(
+        &mut self,
+        link: Option<(&LinkRecord, &mut LinkBasics)>,
+    ) -> Result<AddResult, CniError> {
+        self.has_asked_for_addresses = true;
+        let pod = &mut self.pod;
+        self.ipam.reserve(link.map(|(record, link)| PodLink {
+            is_ipvlan: matches!(record, LinkRecord::Child(child) if child.kind == ChildKind::Ipvlan),
+            pod,
+            link,
+        }))
     }
 
     /// Puts the link into the pod, its record first. What the attachment claims is locked meanwhile, and no
@@ -110,28 +120,37 @@ impl Add<'_> {
         &mut self,
         plan: &Plan,
         mac: Option<MacAddr>,
-    ) -> Result<(Record, Option<Link>), CniError> {
+    ) -> Result<(Rc<Record>, Option<LinkBasics>), CniError> {
         let _own = self.claim(&plan.exclusive_claim())?;
         let name = self.key.interface.clone();
-        let (netns, path) = (&self.netns, self.path);
-        let way = &mut Way { host: &mut self.host, pod: &mut self.pod, netns, path, name: &name };
+        let path = self.path;
+        let way = &mut Way { host: &mut self.host, pod: &mut self.pod, path, name: &name };
         let found = plan.find(self.node, way)?;
-        let record = Record {
+        let record = Rc::new(Record {
             key: self.key.clone(),
             netns: self.path.to_owned(),
             link: found.record(),
             ipam: self.ipam.record(),
             device_info: self.conf.device_info_file.clone(),
-        };
+        });
         let claim = record.link.claim();
-        let _share = if claim.is_exclusive() { None } else { self.node.lock(&claim)? };
-        self.node.journal().write(&record)?;
-        self.is_recorded = true;
-        let mac = match found.rides_on() {
-            Some((parent, vlan)) => self.ipam.take_warm(parent, vlan)?.or(mac),
-            None => mac,
+        let lock = || if claim.is_exclusive() { Ok(None) } else { self.node.lock(&claim) };
+        let mut share = lock()?;
+        if let Err(error) = self.node.journal().write(&record) {
+            drop(share.take());
+            undo_broken_off(self.node, way, &self.key, error)?;
+            share = lock()?;
+            self.node.journal().write(&record)?;
+        }
+        self.recorded = Some(Rc::clone(&record));
+        let warm = match found.rides_on() {
+            Some((parent, vlan)) => self.ipam.take_warm(parent, vlan),
+            None => Ok(None),
         };
+        self.has_asked_for_addresses |= !matches!(warm, Ok(None));
+        let mac = warm?.or(mac);
         let link = found.put(self.node, way, mac, self.ipam.is_after_up())?;
+        drop(share);
         Ok((record, link))
     }
 
@@ -169,9 +188,12 @@ impl Add<'_> {
     fn configure(
         &mut self,
         record: &LinkRecord,
-        link: &Link,
+        link: &LinkBasics,
         result: &AddResult,
     ) -> Result<(), CniError> {
+        if link.up && result.ips.is_empty() && result.routes.is_empty() {
+            return Ok(());
+        }
         let nature = match record {
             LinkRecord::Child(child) => {
                 Nature { is_made: true, may_hear_itself: child.vf.is_some() }
@@ -179,18 +201,11 @@ impl Add<'_> {
             LinkRecord::Vf(_) => Nature { is_made: false, may_hear_itself: true },
             LinkRecord::Pool(_) => Nature { is_made: false, may_hear_itself: false },
         };
-        addresses::configure(
-            &mut self.pod,
-            &self.netns,
-            &self.key.interface,
-            link,
-            result,
-            self.conf.duplicates,
-            nature,
-        )
+        let (name, duplicates) = (&self.key.interface, self.conf.duplicates);
+        self.pod.visit(|pod| addresses::configure(pod, name, link, result, duplicates, nature))
     }
 
-    fn interface(&self, record: &LinkRecord, link: Option<Link>) -> Interface {
+    fn interface(&self, record: &LinkRecord, link: Option<LinkBasics>) -> Interface {
         let device = match record {
             LinkRecord::Vf(vf) => Some(vf.device),
             LinkRecord::Child(_) | LinkRecord::Pool(_) => None,
@@ -212,30 +227,28 @@ impl Add<'_> {
         }
     }
 
-    /// The kernel would refuse it too, but only when a record says that the link is this attachment's.
     fn refuse_a_name_that_is_taken(&mut self) -> Result<(), CniError> {
-        let name: &IfName = &self.key.interface;
-        match self.pod.link_by_name(name) {
-            Err(e) if e.is_missing() => Ok(()),
-            Err(e) => Err(e.into()),
-            Ok(_) => Err(CniError::new(
-                Code::InvalidEnvironment,
-                format!("CNI_IFNAME is {name}, but the pod has an interface of this name already"),
-                "Give each of the pod's networks its own interface name",
-            )),
-        }
+        let name = &self.key.interface;
+        if self.pod.has(name)? { Err(NameTaken(name.clone()).into()) } else { Ok(()) }
     }
 
-    /// Undoes a failed ADD, and adds to its error what could not be undone.
+    /// Undoes a failed ADD, and adds to its error what could not be undone. Without a record nothing was made:
+    /// if there is one, then it is because the runtime has called ADD once too often.
     fn undo(&mut self, mut error: CniError) -> CniError {
-        let undone = match self.node.journal().find(&self.key) {
-            Ok(Some(record)) if self.is_recorded => {
-                detach::undo(self.node, &mut self.host, &record)
+        // Nobody is told to give back what was not asked for.
+        let mut ipam = self.ipam.record();
+        if !self.has_asked_for_addresses {
+            ipam = IpamRecord::None;
+        }
+        let undone = match self.recorded.take() {
+            Some(record) => {
+                detach::undo(self.node, &mut self.host, &Record { ipam, ..(*record).clone() })
             }
-            // This attachment was there before, and the runtime has called ADD once too often.
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => self.ipam.release(),
-            Err(unread) => Err(unread.into()),
+            None => match self.node.journal().find(&self.key) {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => ipam.release(&self.key.network, &self.key.id()),
+                Err(unread) => Err(unread.into()),
+            },
         };
         if let Err(left) = undone {
             let CniError { msg, .. } = left;
@@ -244,6 +257,24 @@ impl Add<'_> {
         }
         error
     }
+}
+
+/// Undoes an ADD of the same attachment that was broken off, or whose pod is gone without a DEL, where that is
+/// why there is a record already. Its addresses are for this ADD to use.
+fn undo_broken_off(
+    node: &Node,
+    way: &mut Way,
+    key: &AttachmentKey,
+    error: JournalError,
+) -> Result<(), CniError> {
+    if !matches!(error, JournalError::Recorded(_)) {
+        return Err(error.into());
+    }
+    if way.pod.has(way.name)? {
+        return Err(NameTaken(way.name.clone()).into());
+    }
+    let left = node.journal().find(key)?.ok_or(error)?;
+    detach::undo(node, way.host, &Record { ipam: IpamRecord::None, ..left })
 }
 
 /// The network's configuration, with the device that the pod was given where it names only the resource.
@@ -266,24 +297,6 @@ fn configuration(
     let is_held = |device: &str| held.iter().any(|held| held == device);
     let device = devices::device_of(Path::new(SOCKET), &attachment.args, &resource, is_held)?;
     Ok(NetConf::parse(&with_device(config, &device), &inputs, called_as)?)
-}
-
-/// Opens the pod's namespace, which must not be the host's: a VF "moved" there would be renamed on the host.
-fn open_pod(path: &Path, home: &Netns) -> Result<Netns, CniError> {
-    let netns = Netns::open(path)?;
-    if netns.id().map_err(io)? == home.id().map_err(io)? {
-        return Err(CniError::new(
-            Code::InvalidEnvironment,
-            format!("CNI_NETNS is {}, which is the host's own namespace", path.display()),
-            "A pod with hostNetwork: true has all the host's interfaces already, and gets no others",
-        ));
-    }
-    Ok(netns)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls gets its own")]
-fn io(error: std::io::Error) -> CniError {
-    CniError::caused_by(Code::Io, &error, "")
 }
 
 impl From<OpenNetnsError> for CniError {

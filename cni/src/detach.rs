@@ -25,24 +25,24 @@ pub fn del(
     let conf = TeardownConf::parse(&attachment.network.config, called_as)?;
     let key = AttachmentKey::new(&conf.name, &attachment.id);
     let journal = node.journal();
-    journal.discard_drafts(&key)?;
     let addresses = addresses_of(&conf, attachment, netns);
-    let Some(mut record) = journal.find(&key)? else {
+    let records = journal.settle(&key)?;
+    if records.is_empty() {
         return undo_unrecorded(&conf, &key, netns, &addresses);
-    };
-    if let Some(netns) = netns {
-        netns.clone_into(&mut record.netns);
     }
-    // What the runtime says now goes before what was written down: plugins may have moved.
-    if addresses != IpamRecord::None && addresses.is_at(&record.ipam) {
-        record.ipam = addresses.clone();
+    let mut released = IpamRecord::None;
+    for mut record in records {
+        if let Some(netns) = netns {
+            netns.clone_into(&mut record.netns);
+        }
+        // What the runtime says now goes before what was written down: plugins may have moved.
+        if addresses != IpamRecord::None && addresses.is_at(&record.ipam) {
+            record.ipam = addresses.clone();
+        }
+        undo(node, &mut RouteSocket::open()?, &record)?;
+        released = record.ipam;
     }
-    undo(node, &mut RouteSocket::open()?, &record)?;
-    if addresses.is_at(&record.ipam) {
-        Ok(())
-    } else {
-        addresses.release(&conf.name, &attachment.id)
-    }
+    if addresses.is_at(&released) { Ok(()) } else { addresses.release(&conf.name, &attachment.id) }
 }
 
 /// Undoes what has no record: a link that a peer has made, and addresses that are from another program, whose
@@ -57,7 +57,8 @@ fn undo_unrecorded(
     if addresses.goes_over_the_link() {
         release()?;
     }
-    if let (Some(kind), Some(netns)) = (conf.kind.and_then(child_kind), netns) {
+    let of_peer = conf.kind.filter(|_| conf.is_peers).and_then(child_kind);
+    if let (Some(kind), Some(netns)) = (of_peer, netns) {
         child::remove_unrecorded(kind, &key.interface, netns)?;
     }
     if addresses.goes_over_the_link() { Ok(()) } else { release() }

@@ -5,13 +5,14 @@
 use std::path::Path;
 
 use linkspan_config::net_conf::{IpamCall, IpamName, TeardownConf};
-use linkspan_linux::{Link, Netns, RouteSocket};
+use linkspan_linux::{Link, LinkKind, RouteSocket};
 use serde_json::Value;
 
 use crate::check::verdict;
 use crate::gc;
 use crate::ipam::dhcp::{self, PodLink};
 use crate::ipam::{Ipam, host_local};
+use crate::pod::Pod;
 use crate::spec::{AddResult, Attachment, Call, CniError, Code, version_reply};
 use crate::status;
 
@@ -42,10 +43,10 @@ fn add(called_as: IpamName, netns: &Path, attachment: &Attachment) -> Result<Add
     if !ipam.is_after_up() {
         return ipam.reserve(None);
     }
-    let pod = Netns::open(netns)?;
-    let mut socket = RouteSocket::open_in(&pod)?;
-    let mut link = link_of(&mut socket, attachment)?;
-    ipam.reserve(Some(PodLink { socket: &mut socket, netns: &pod, link: &mut link }))
+    let mut pod = Pod::of_caller(netns)?;
+    let link = link_of(pod.socket()?, attachment)?;
+    let is_ipvlan = matches!(link.kind, LinkKind::Ipvlan { .. });
+    ipam.reserve(Some(PodLink { pod: &mut pod, link: &mut (&link).into(), is_ipvlan }))
 }
 
 /// The link that the main plugin has made.

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use linkspan_config::{ContainerId, NetworkName};
+use linkspan_linux::rename_new;
 use linkspan_types::IfName;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,9 @@ pub enum JournalError {
         #[source]
         source: io::Error,
     },
+    /// An attachment has a record, which tells of a link that may be there.
+    #[error("{0} has a record already")]
+    Recorded(Box<AttachmentKey>),
     /// A file that no version of this program wrote.
     #[error("{path} is not a record of an attachment")]
     Unreadable {
@@ -106,8 +110,8 @@ impl Journal {
         Self { folder: state.join("attachments") }
     }
 
-    /// Writes a record, whole or not at all: beside its place first, then renamed. There is no `fsync`: the
-    /// folder is of this boot only, as is all that the record describes.
+    /// Writes a record, whole or not at all: beside its place first, then renamed, never over another one. There
+    /// is no `fsync`: the folder is of this boot only, as is all that the record describes.
     pub fn write(&self, record: &Record) -> Result<(), JournalError> {
         let name = name_of(&record.key, &record.link.claim());
         let path = self.folder.join(&name);
@@ -115,11 +119,37 @@ impl Journal {
         let text = serde_json::to_vec(record)
             .map_err(|source| JournalError::Unreadable { path: path.clone(), source })?;
         in_private_folder(&self.folder, || write_private(&beside, &text))?
-            .and_then(|()| fs::rename(&beside, &path))
-            .map_err(|source| JournalError::Io { action: "write", path, source })
+            .and_then(|()| rename_new(&beside, &path))
+            .map_err(|source| {
+                let _ = fs::remove_file(&beside);
+                match source.kind() {
+                    io::ErrorKind::AlreadyExists => {
+                        JournalError::Recorded(record.key.clone().into())
+                    }
+                    _ => JournalError::Io { action: "write", path, source },
+                }
+            })
     }
 
-    /// The record of an attachment.
+    /// The records of an attachment, of which a runtime that calls ADD twice can have made two. What a writer
+    /// that was killed has left of one is removed: no kernel change was made yet, and nothing else knows of it.
+    pub fn settle(&self, key: &AttachmentKey) -> Result<Vec<Record>, JournalError> {
+        let prefix = prefix_of(key);
+        let mut records = Vec::new();
+        for name in self.entries()? {
+            if let Some(claim) = name.strip_prefix(&prefix) {
+                // A `=` in it shows that it is the record of another interface, whose name has one.
+                let record = if claim.contains('=') { None } else { self.read(&name)? };
+                // A shortened name may, once in ages, be another one's too.
+                records.extend(record.filter(|record| record.key == *key));
+            } else if name.strip_prefix('.').is_some_and(|draft| draft.starts_with(&prefix)) {
+                Self::remove_file(self.folder.join(name))?;
+            }
+        }
+        Ok(records)
+    }
+
+    /// A record of an attachment.
     pub fn find(&self, key: &AttachmentKey) -> Result<Option<Record>, JournalError> {
         // Most attachments claim nothing, and so the folder need not be read.
         if let Some(record) = self.read(&name_of(key, &Claim::Nothing))? {
@@ -161,17 +191,7 @@ impl Journal {
         Self::remove_file(self.folder.join(name_of(&record.key, &record.link.claim())))
     }
 
-    /// Removes what a writer that was killed has left of an attachment's record: no kernel change was made
-    /// yet, and nothing else knows of it.
-    pub fn discard_drafts(&self, key: &AttachmentKey) -> Result<(), JournalError> {
-        let prefix = format!(".{}", prefix_of(key));
-        for name in self.entries()?.iter().filter(|name| name.starts_with(&prefix)) {
-            Self::remove_file(self.folder.join(name))?;
-        }
-        Ok(())
-    }
-
-    /// Removes the same of all attachments of a network but these.
+    /// Removes what killed writers have left of the records of all attachments of a network but these.
     pub fn discard_other_drafts(
         &self,
         network: &NetworkName,
@@ -309,6 +329,9 @@ mod tests {
 
         let record = record(key.clone(), "0000:01:10.0");
         journal.write(&record).expect("written");
+        let other = Record { netns: "/run/netns/b".into(), ..record.clone() };
+        assert!(matches!(journal.write(&other), Err(JournalError::Recorded(_))));
+        assert_eq!(journal.settle(&key).expect("read"), std::slice::from_ref(&record));
         assert_eq!(journal.find(&key).expect("read"), Some(record.clone()));
         assert_eq!(journal.holder(&record.link.claim()).expect("read"), Some(record.clone()));
         assert_eq!(journal.all().expect("read"), std::slice::from_ref(&record));
@@ -352,9 +375,12 @@ mod tests {
         let draft = dir.join(format!(".{}", name_of(&key, &Claim::Nothing)));
         fs::write(&draft, "{\"key\":").expect("written");
         assert_eq!(journal.all().expect("read"), []);
-        journal.discard_drafts(&super::tests::key("fast", "c1", "net2")).expect("another's");
+        assert_eq!(
+            journal.settle(&super::tests::key("fast", "c1", "net2")).expect("another's"),
+            []
+        );
         assert!(draft.exists(), "another attachment's draft is left alone");
-        journal.discard_drafts(&key).expect("removed");
+        assert_eq!(journal.settle(&key).expect("removed"), []);
         assert!(!draft.exists());
 
         let foreign = dir.join("fast=c1=net1=0000:01:10.0");

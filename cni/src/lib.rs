@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kind;
 pub mod node;
 mod plugin;
+pub mod pod;
 pub mod spec;
 pub mod status;
 

@@ -74,12 +74,17 @@ fn serve_main(
 
 impl From<JournalError> for CniError {
     fn from(error: JournalError) -> Self {
-        let advice = match &error {
-            JournalError::Io { .. } => "linkspan runs as root and keeps its state in /run/linkspan",
+        let (code, advice) = match &error {
+            JournalError::Io { .. } => {
+                (Code::Io, "linkspan runs as root and keeps its state in /run/linkspan")
+            }
+            JournalError::Recorded(_) => {
+                (Code::InvalidEnvironment, "A runtime calls DEL before it calls ADD again")
+            }
             JournalError::Unreadable { .. } => {
-                "Remove the file if the pod that its name tells of is gone"
+                (Code::Io, "Remove the file if the pod that its name tells of is gone")
             }
         };
-        Self::caused_by(Code::Io, &error, advice)
+        Self::caused_by(code, &error, advice)
     }
 }

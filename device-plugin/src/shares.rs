@@ -142,7 +142,7 @@ fn make(id: &str, shares: &Shares) -> Result<u32, ShareError> {
         parent,
         netns: None,
         // The node is called after the index: it has to be free in the pod, too, or the link gets another there.
-        index: free_index(),
+        index: free_index().ok(),
         mac: None,
         mtu: None,
         up: false,

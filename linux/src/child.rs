@@ -1,5 +1,6 @@
 //! Making and deleting links that ride on a parent: macvlan, macvtap, ipvlan and VLAN links.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, MacvlanMode, Mtu, VlanId};
@@ -11,7 +12,7 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
 
-use crate::netlink::{Errno, NetlinkError, RouteSocket};
+use crate::netlink::{NetlinkError, RouteSocket};
 use crate::netns::Netns;
 use crate::random::random_below;
 
@@ -29,8 +30,9 @@ pub struct NewLink<'a> {
     pub parent: u32,
     /// The namespace in which it appears, where that is not the socket's; the parent stays in the socket's.
     pub netns: Option<&'a Netns>,
-    /// The index that it is to have; none leaves it to the kernel. Before 6.14 it has to be free in the
-    /// socket's namespace too.
+    /// The index that it is to have; none leaves it to the kernel. Kernels before 6.14 look in the wrong place
+    /// for a link that exists already, the socket's namespace: with an index for one that has it, and without
+    /// for one that has the name.
     pub index: Option<u32>,
     /// Its Ethernet address; none leaves it to the kernel, which makes one up for a macvlan or macvtap link
     /// and takes the parent's for the others. An ipvlan link has its parent's whatever is asked for.
@@ -79,10 +81,9 @@ pub enum NewKind<'a> {
     },
 }
 
-/// An index that no link has in any namespace, as far as chance goes; nothing where there are no random numbers.
-#[must_use]
-pub fn free_index() -> Option<u32> {
-    random_below(LARGE_INDEX).ok().map(|index| index | LARGE_INDEX)
+/// An index that no link has, had or will have in any namespace, as far as chance goes.
+pub fn free_index() -> io::Result<u32> {
+    Ok(random_below(LARGE_INDEX)? | LARGE_INDEX)
 }
 
 /// Whether an index is one of those that [`free_index`] gives: the kernel has other links than ours count there.
@@ -94,21 +95,6 @@ pub fn is_free_index(index: u32) -> bool {
 impl RouteSocket {
     /// Makes a link, whole, by one message: where that fails, there is none.
     pub fn add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {
-        let refusal = match self.try_add_link(link) {
-            Err(refusal) if refusal.errno() == Some(Errno::EXIST) => refusal,
-            made => return made,
-        };
-        // Kernels before 6.14 look in the wrong place for a link that exists already: in the socket's namespace.
-        // But with an index it is only by that that they look, and here is one that nobody has.
-        let elsewhere = link.netns.is_some() && link.index.is_none();
-        if elsewhere && self.link_by_name(link.name).is_ok() {
-            let Some(index) = free_index() else { return Err(refusal) };
-            return self.try_add_link(&NewLink { index: Some(index), ..*link });
-        }
-        Err(refusal)
-    }
-
-    fn try_add_link(&mut self, link: &NewLink) -> Result<(), NetlinkError> {
         let message = RouteNetlinkMessage::NewLink(message(link));
         self.change(message, NLM_F_CREATE | NLM_F_EXCL, || {
             let (kind, _) = link.kind.info();

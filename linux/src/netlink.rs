@@ -6,6 +6,7 @@ mod generic;
 mod refusal;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NlaBuffer};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -15,7 +16,7 @@ use crate::netns::Netns;
 
 use connection::{Connection, Reply, Size};
 pub(crate) use generic::{GenericSocket, text_attribute};
-use refusal::Cause;
+pub(crate) use refusal::Cause;
 pub use refusal::{Errno, NetlinkError};
 
 /// How often a dump that the kernel marks as inconsistent is asked for again.
@@ -43,9 +44,13 @@ impl RouteSocket {
 
     /// Opens a socket in another network namespace.
     pub fn open_in(netns: &Netns) -> Result<Self, NetlinkError> {
-        netns
-            .within(Self::open)
-            .map_err(|e| NetlinkError::new("enter the namespace for a socket", Cause::Socket(e)))?
+        let home = Netns::current().map_err(not_entered)?;
+        Self::open_from(&home, netns)
+    }
+
+    /// As [`Self::open_in`], for who has the calling thread's own namespace open: see [`Netns::visit`].
+    pub fn open_from(home: &Netns, netns: &Netns) -> Result<Self, NetlinkError> {
+        netns.visit(home, Self::open).map_err(not_entered)?
     }
 
     /// Carries out one change and waits for the kernel's word on it. `action` completes the sentence
@@ -114,6 +119,16 @@ impl RouteSocket {
         }
         Err(Cause::Torn)
     }
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn not_entered(error: io::Error) -> NetlinkError {
+    NetlinkError::new("enter the namespace for a socket", Cause::Socket(error))
 }
 
 /// The text of an attribute, up to its zero byte; bytes that are no UTF-8 are replaced.

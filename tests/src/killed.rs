@@ -28,17 +28,29 @@ pub struct Steps {
     pub first: fn(&Network, &Pod),
     /// What puts the node right.
     pub heal: fn(&Network, &Pod),
+    /// Whether the call fails where it is not killed.
+    pub is_refused: bool,
 }
 
 impl Steps {
     /// An ADD is killed, and a DEL comes after it.
-    pub const ADD_THEN_DEL: Self = Self { call: add, first: nothing, heal: detach };
+    pub const ADD_THEN_DEL: Self =
+        Self { call: add, first: nothing, heal: detach, is_refused: false };
     /// An ADD is killed, and nothing but GC comes after it.
-    pub const ADD_THEN_GC: Self = Self { call: add, first: nothing, heal: collect };
+    pub const ADD_THEN_GC: Self = Self { heal: collect, ..Self::ADD_THEN_DEL };
     /// A DEL is killed, and the runtime calls it again.
-    pub const DEL_THEN_DEL: Self = Self { call: del, first: attach, heal: detach };
+    pub const DEL_THEN_DEL: Self =
+        Self { call: del, first: attach, heal: detach, is_refused: false };
     /// A DEL is killed, and nothing but GC comes after it.
-    pub const DEL_THEN_GC: Self = Self { call: del, first: attach, heal: collect };
+    pub const DEL_THEN_GC: Self = Self { heal: collect, ..Self::DEL_THEN_DEL };
+    /// An ADD whose name is another link's already is killed.
+    pub const REFUSED_THEN_DEL: Self = Self { is_refused: true, ..Self::ADD_THEN_DEL };
+    /// The same, and nothing but GC comes after it.
+    pub const REFUSED_THEN_GC: Self = Self { is_refused: true, ..Self::ADD_THEN_GC };
+    /// An ADD of what is attached already is killed.
+    pub const SECOND_ADD_THEN_DEL: Self = Self { first: attach, ..Self::REFUSED_THEN_DEL };
+    /// The same, and nothing but GC comes after it.
+    pub const SECOND_ADD_THEN_GC: Self = Self { first: attach, ..Self::REFUSED_THEN_GC };
 }
 
 fn add(network: &Network, pod: &Pod) -> Reply {
@@ -71,6 +83,21 @@ fn collect(network: &Network, _: &Pod) {
 ///
 /// If links, addresses or records are not as before after one of the kills.
 pub fn sweep(test: &str, keys: Value, steps: Steps, at: At) -> usize {
+    sweep_prepared(test, keys, steps, at, |_, _| {})
+}
+
+/// The same, of a node and a pod to which something is done before.
+///
+/// # Panics
+///
+/// As [`sweep`] does.
+pub fn sweep_prepared(
+    test: &str,
+    keys: Value,
+    steps: Steps,
+    at: At,
+    prepare: impl FnOnce(&Lan, &Pod),
+) -> usize {
     let lan = Lan::new(test);
     let data = tempfile::tempdir().unwrap();
     let mut network = lan.network(json!({
@@ -80,6 +107,7 @@ pub fn sweep(test: &str, keys: Value, steps: Steps, at: At) -> usize {
     let Value::Object(keys) = keys else { panic!("{keys} is no object") };
     network.config.as_object_mut().unwrap().extend(keys);
     let pod = lan.pod("pod");
+    prepare(&lan, &pod);
     let show = || (lan.shown(), reservations(&data, test), pod.run("ip", &["-j", "link"]));
     let before = show();
     let verify = |place: &str| assert_eq!(show(), before, "{place}");
@@ -138,11 +166,15 @@ impl Sweep<'_> {
                 if reply.status.contains("SIGKILL") {
                     kills += 1;
                 } else {
-                    assert!(reply.success, "not {place}: {reply:#?}");
+                    self.assert_ended_as_expected(&reply, &format!("not {place}"));
                 }
             }
         }
         kills
+    }
+
+    fn assert_ended_as_expected(&self, reply: &Reply, run: &str) {
+        assert_eq!(reply.success, !self.steps.is_refused, "{run}: {reply:#?}");
     }
 
     /// Which of each system call's calls are to be killed at, as they are when nobody kills.
@@ -152,7 +184,7 @@ impl Sweep<'_> {
         (self.steps.first)(network, pod);
         let strace = ["strace", "-qq", "-o", trace.to_str().unwrap()];
         let reply = (self.steps.call)(&network.inside(&strace), pod);
-        assert!(reply.success, "{reply:#?}");
+        self.assert_ended_as_expected(&reply, "a whole run");
         (self.steps.heal)(network, pod);
         (self.verify)("a whole run");
         let (mut counts, mut calls) = (BTreeMap::new(), BTreeMap::<_, Vec<usize>>::new());

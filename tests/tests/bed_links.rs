@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use linkspan_linux::{
-    Audience, Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket,
+    Audience, Errno, Link, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket, free_index,
 };
 use linkspan_tests::cases;
 use linkspan_tests::harness::{self, Need};
@@ -45,7 +45,12 @@ impl Bed {
 
     /// Makes a link in the pod.
     fn try_make(&mut self, name: &IfName, kind: NewKind) -> Result<(), NetlinkError> {
-        let link = NewLink { netns: Some(&self.netns), up: true, ..new(name, kind, self.parent) };
+        let link = NewLink {
+            netns: Some(&self.netns),
+            index: Some(free_index().unwrap()),
+            up: true,
+            ..new(name, kind, self.parent)
+        };
         self.socket.add_link(&link)
     }
 

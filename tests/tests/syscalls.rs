@@ -27,18 +27,18 @@ struct Bound {
 }
 
 fn a_macvlan_takes_few_system_calls() {
-    check("macvlan-calls", &json!({ "type": "macvlan" }), &Bound { add: 38, del: 35 });
+    check("macvlan-calls", &json!({ "type": "macvlan" }), &Bound { add: 29, del: 35 });
 }
 
 fn a_macvlan_with_an_address_takes_few_system_calls() {
     let data = tempfile::tempdir().unwrap();
     let ipam = json!({ "type": "host-local", "subnet": "10.61.0.0/24", "dataDir": data.path() });
     let config = json!({ "type": "macvlan", "ipam": ipam });
-    check("macvlan-address-calls", &config, &Bound { add: 94, del: 58 });
+    check("macvlan-address-calls", &config, &Bound { add: 76, del: 57 });
 }
 
 fn a_macvtap_takes_few_system_calls() {
-    check("macvtap-calls", &json!({ "type": "macvtap" }), &Bound { add: 42, del: 35 });
+    check("macvtap-calls", &json!({ "type": "macvtap" }), &Bound { add: 32, del: 35 });
 }
 
 /// Attaches and detaches a pod twice. The second time is counted: the first one makes the folders.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use linkspan_config::NetworkName;
 use linkspan_config::net_conf::DhcpConf;
-use linkspan_linux::{Link, LinkChange, LinkKind, Netns, RouteSocket};
+use linkspan_linux::{LinkBasics, LinkChange, NetlinkError};
 use linkspan_proto::dhcp::question::About;
 use linkspan_proto::dhcp::{
     self, AcquireReply, AcquireRequest, CheckReply, CheckRequest, CollectReply, CollectRequest,
@@ -21,6 +21,7 @@ use linkspan_types::{MacAddr, VlanId};
 
 use crate::addresses;
 use crate::asked;
+use crate::pod::Pod;
 use crate::spec::{AddResult, Attachment, AttachmentId, CniError, Code};
 pub use error::DhcpError;
 
@@ -36,12 +37,12 @@ pub struct Dhcp<'a> {
 
 /// A link of the pod that is to have a lease.
 pub struct PodLink<'a> {
-    /// A socket in the pod's namespace.
-    pub socket: &'a mut RouteSocket,
-    /// The namespace.
-    pub netns: &'a Netns,
+    /// The pod's namespace.
+    pub pod: &'a mut Pod,
     /// The link. It is up afterwards, and has the MTU that the server says.
-    pub link: &'a mut Link,
+    pub link: &'a mut LinkBasics,
+    /// Whether it is an ipvlan link, whose MAC is its parent's.
+    pub is_ipvlan: bool,
 }
 
 /// How long the daemon may take to acquire a lease: longer than it lets anybody wait. One that ends closes the
@@ -88,17 +89,20 @@ impl<'a> Dhcp<'a> {
 
     /// Sets the link up, and acquires a lease over it.
     pub fn acquire(&self, at: &mut PodLink<'_>) -> Result<AddResult, CniError> {
-        addresses::set_up(at.socket, at.link)?;
-        at.link.up = true;
-        // What is sent without a carrier is lost, and sent again only seconds later.
-        if let Err(e) = addresses::wait_for_carrier(at.socket, at.netns, at.link) {
-            eprintln!("linkspan: {} may have no carrier yet: {e}", at.link.name);
-        }
-        let is_ipvlan = matches!(at.link.kind, LinkKind::Ipvlan { .. });
+        let name = &self.attachment.id.if_name;
+        at.pod.visit(|socket| {
+            addresses::set_up(socket, at.link)?;
+            at.link.up = true;
+            // What is sent without a carrier is lost, and sent again only seconds later.
+            if let Err(e) = addresses::wait_for_carrier(socket, at.link) {
+                eprintln!("linkspan: {name} may have no carrier yet: {e}");
+            }
+            Ok::<_, NetlinkError>(())
+        })?;
         let request = AcquireRequest {
             attachment: Some(self.key()),
             netns: self.netns.to_string_lossy().into_owned(),
-            wishes: Some(self.wishes(is_ipvlan)?),
+            wishes: Some(self.wishes(at.is_ipvlan)?),
             pod: self.pod(),
             warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
         };
@@ -118,7 +122,7 @@ impl<'a> Dhcp<'a> {
         let mtu = mtu.try_into().ok().filter(|_| self.conf.takes_mtu);
         if let Some(mtu) = mtu.filter(|mtu| u32::from(*mtu) < at.link.mtu) {
             let change = LinkChange { mtu: Some(mtu), ..LinkChange::default() };
-            at.socket.change_link(at.link.index, &change)?;
+            at.pod.socket()?.change_link(at.link.index, &change)?;
             at.link.mtu = mtu.into();
         }
         Ok(())

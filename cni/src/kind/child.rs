@@ -13,12 +13,15 @@ use std::fmt;
 use linkspan_config::net_conf::{
     IpvlanConf, MacChoice, MacvlanConf, MacvlanSharing, MacvtapConf, ParentConf,
 };
-use linkspan_linux::{Link, LinkKind, Netns, NewKind, NewLink, RouteSocket, random_mac};
+use linkspan_linux::{
+    Errno, Link, LinkBasics, LinkKind, NewKind, NewLink, RouteSocket, free_index, random_mac,
+};
 use linkspan_types::{IfName, IpvlanFlag, IpvlanMode, MacAddr, MacvlanMode, PciAddress, VlanId};
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
 use crate::node::Node;
+use crate::pod::{NameTaken, Pod};
 pub use error::ChildError;
 pub use mac::mac_of;
 use parent::Parent;
@@ -40,6 +43,10 @@ pub struct ChildRecord {
     pub vlan: Option<VlanName>,
     /// The VF that is its parent, if it is one that the attachment has for itself.
     pub vf: Option<VfParent>,
+    /// The index that it has in the pod, chosen at random, so that by it the link is told from any other, whatever
+    /// the pod does to the link. None is of an earlier version, whose ADD had made sure that the name was free.
+    #[serde(default)]
+    pub index: Option<u32>,
 }
 
 /// What kinds of child links there are.
@@ -84,13 +91,12 @@ enum Shape<'a> {
 pub struct Child<'a> {
     wanted: &'a Wanted<'a>,
     parent: Parent,
+    index: u32,
     record: ChildRecord,
 }
 
 /// Where a child is to go.
 pub struct ChildDestination<'a> {
-    /// The pod's namespace.
-    pub netns: &'a Netns,
     /// The name in the pod.
     pub name: &'a IfName,
     /// Its MAC, where the attachment's address decides it.
@@ -205,14 +211,17 @@ impl<'a> Child<'a> {
         wanted: &'a Wanted<'a>,
     ) -> Result<Self, ChildError> {
         let parent = Parent::find(node, socket, wanted.parent)?;
+        let index = if wanted.tap.is_some() { tap::free_index() } else { free_index() }
+            .map_err(ChildError::Random)?;
         let record = ChildRecord {
             kind: wanted.kind(),
             parent: parent.link.index,
             in_container: wanted.parent.in_container,
             vlan: wanted.parent.vlan.map(|id| VlanName::new(parent.link.index, id)),
             vf: parent.device.map(|device| VfParent { device, up: parent.link.up }),
+            index: Some(index),
         };
-        Ok(Self { wanted, parent, record })
+        Ok(Self { wanted, parent, index, record })
     }
 
     /// What the journal has to keep.
@@ -225,7 +234,7 @@ impl<'a> Child<'a> {
     #[must_use]
     pub fn rides_on(&self) -> Option<(&str, Option<VlanId>)> {
         let is_free = self.wanted.mac == Some(MacChoice::Any) && !self.wanted.is_passthru();
-        is_free.then_some((self.parent.link.name.as_str(), self.wanted.parent.vlan))
+        is_free.then_some((self.parent.name.as_str(), self.wanted.parent.vlan))
     }
 
     /// Makes the child in the pod, and its VLAN sub-interface where it is the first on it. What a failure
@@ -233,41 +242,59 @@ impl<'a> Child<'a> {
     pub fn make(
         &self,
         host: &mut RouteSocket,
-        pod: &mut RouteSocket,
+        pod: &mut Pod,
         to: &ChildDestination,
-    ) -> Result<Link, ChildError> {
+    ) -> Result<LinkBasics, ChildError> {
         self.parent.wake(host)?;
         let parent = match &self.record.vlan {
-            None => self.parent.link.index,
-            Some(name) => vlan::share(host, &self.parent.link, name)?,
+            None => self.parent.link,
+            Some(name) => vlan::share(host, self.parent.link.index, name)?,
         };
-        let mac = self.mac(to)?;
-        let new = NewLink {
+        let made = self.add_link(host, pod, &parent, to)?;
+        if let Some(tap) = &self.wanted.tap {
+            tap.set_up(pod, made.index)?;
+        }
+        Ok(made)
+    }
+
+    /// What the link is like follows from what was asked for, so that the kernel need not be asked.
+    fn add_link(
+        &self,
+        host: &mut RouteSocket,
+        pod: &mut Pod,
+        parent: &LinkBasics,
+        to: &ChildDestination,
+    ) -> Result<LinkBasics, ChildError> {
+        let mut new = NewLink {
             name: to.name,
             kind: self.wanted.new_kind(),
-            parent,
-            netns: Some(to.netns).filter(|_| !self.record.in_container),
-            index: None,
-            mac,
+            parent: parent.index,
+            netns: None,
+            index: Some(self.index),
+            mac: self.mac(to)?,
             mtu: self.wanted.parent.mtu,
             up: to.up,
             queues: self.wanted.queues(),
         };
-        let socket = if self.record.in_container { &mut *pod } else { host };
-        match &self.wanted.tap {
-            None => socket.add_link(&new),
-            Some(_) => tap::add_link(socket, &new),
+        let made = if self.record.in_container {
+            pod.socket()?.add_link(&new)
+        } else {
+            new.netns = Some(pod.netns());
+            host.add_link(&new)
+        };
+        if let Err(source) = made {
+            if source.errno() == Some(Errno::EXIST) && pod.has(to.name)? {
+                return Err(NameTaken(to.name.clone()).into());
+            }
+            let (kind, parent) = (self.wanted.kind(), self.parent.name.clone());
+            return Err(ChildError::Make { kind, parent, source });
         }
-        .map_err(|source| ChildError::Make {
-            kind: self.wanted.kind(),
-            parent: self.parent.link.name.clone(),
-            source,
-        })?;
-        let link = pod.link_by_name(to.name)?;
-        if let Some(tap) = &self.wanted.tap {
-            tap.set_up(pod, &link)?;
-        }
-        Ok(link)
+        Ok(LinkBasics {
+            index: self.index,
+            mac: new.mac.filter(|_| !self.wanted.is_passthru()).or(parent.mac),
+            mtu: self.wanted.parent.mtu.map_or(parent.mtu, u32::from),
+            up: to.up,
+        })
     }
 
     fn mac(&self, to: &ChildDestination) -> Result<Option<MacAddr>, ChildError> {

@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use linkspan_config::net_conf::MacChoice;
-use linkspan_linux::{Link, LinkChange, LinkKind, Netns, RouteSocket};
+use linkspan_linux::{Link, LinkBasics, LinkChange, LinkKind, Netns, RouteSocket};
 use linkspan_types::{IfName, MacAddr, Mtu};
 use serde::{Deserialize, Serialize};
 
 use super::child::{ChildError, Tap};
+use crate::pod::Pod;
 
 /// A link of a pool as it was on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +64,10 @@ impl PoolLink {
     pub fn attach(
         &self,
         host: &mut RouteSocket,
-        pod: &mut RouteSocket,
-        netns: &Netns,
+        pod: &mut Pod,
         name: &IfName,
         mac_of_address: Option<MacAddr>,
-    ) -> Result<Link, ChildError> {
+    ) -> Result<LinkBasics, ChildError> {
         let mac = match self.mac {
             MacChoice::This(mac) => Some(mac),
             MacChoice::FromIp => Some(mac_of_address.ok_or(ChildError::NoAddress)?),
@@ -75,15 +75,15 @@ impl PoolLink {
             MacChoice::Any => None,
         };
         let change = LinkChange {
-            netns: Some(netns),
+            netns: Some(pod.netns()),
             mac,
             mtu: self.mtu,
             name: Some(name),
             ..LinkChange::default()
         };
         host.change_link(self.index, &change)?;
-        let link = pod.link_by_name(name)?;
-        self.tap.set_up(pod, &link)?;
+        let link = pod.socket()?.basics(name)?;
+        self.tap.set_up(pod, link.index)?;
         Ok(link)
     }
 }

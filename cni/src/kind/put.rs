@@ -5,7 +5,7 @@ use std::path::Path;
 use linkspan_config::net_conf::{
     KindConf, MacChoice, MacvtapConf, MacvtapSource, NetConf, ParentLink, SriovConf,
 };
-use linkspan_linux::{Link, Netns, RouteSocket};
+use linkspan_linux::{LinkBasics, RouteSocket};
 use linkspan_types::{IfName, MacAddr, Mtu, VlanId};
 
 use super::child::{Child, ChildDestination, Tap, Wanted};
@@ -13,6 +13,7 @@ use super::pool::PoolLink;
 use super::sriov::{self, Vf};
 use super::{Claim, LinkRecord};
 use crate::node::Node;
+use crate::pod::Pod;
 use crate::spec::CniError;
 
 /// What a configuration asks for.
@@ -39,11 +40,9 @@ pub enum Found<'a> {
 pub struct Way<'a> {
     /// A socket in the host's namespace.
     pub host: &'a mut RouteSocket,
-    /// One in the pod's.
-    pub pod: &'a mut RouteSocket,
     /// The pod's namespace.
-    pub netns: &'a Netns,
-    /// The path of the namespace.
+    pub pod: &'a mut Pod,
+    /// Its path.
     pub path: &'a Path,
     /// The name in the pod.
     pub name: &'a IfName,
@@ -89,13 +88,20 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Whether something is changed before the kernel would refuse the link for its name, or that could not be told
+    /// from the one that has the name, so that it has to be free from the start.
+    #[must_use]
+    pub fn needs_name_first(&self) -> bool {
+        !matches!(self, Self::Child(_)) || self.needs_address_first()
+    }
+
     /// Finds what there is to put into the pod.
     pub fn find(&'a self, node: &Node, way: &mut Way) -> Result<Found<'a>, CniError> {
         Ok(match self {
             Self::Vf(conf) => Found::Vf(Vf::find(&node.sysfs, way.host, conf)?, conf.mtu),
             Self::Child(wanted) => {
                 let socket =
-                    if wanted.parent().in_container { &mut *way.pod } else { &mut *way.host };
+                    if wanted.parent().in_container { way.pod.socket()? } else { &mut *way.host };
                 Found::Child(Child::find(node, socket, wanted)?)
             }
             Self::Pool(conf, device, mtu) => {
@@ -134,17 +140,18 @@ impl Found<'_> {
         way: &mut Way,
         mac: Option<MacAddr>,
         up: bool,
-    ) -> Result<Option<Link>, CniError> {
-        let Way { host, pod, netns, path, name } = way;
+    ) -> Result<Option<LinkBasics>, CniError> {
+        let Way { host, pod, path, name } = way;
         Ok(match self {
             Self::Vf(vf, mtu) => {
+                let (netns, pod) = pod.both()?;
                 let to = sriov::Destination { netns, path, name, mtu: *mtu };
                 vf.attach(&node.sysfs, host, pod, &to)?
             }
             Self::Child(child) => {
-                Some(child.make(host, pod, &ChildDestination { netns, name, mac, up })?)
+                Some(child.make(host, pod, &ChildDestination { name, mac, up })?)
             }
-            Self::Pool(link) => Some(link.attach(host, pod, netns, name, mac)?),
+            Self::Pool(link) => Some(link.attach(host, pod, name, mac)?),
         })
     }
 }

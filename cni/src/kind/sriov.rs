@@ -8,7 +8,9 @@ use std::path::Path;
 
 use linkspan_config::net_conf::SriovConf;
 use linkspan_linux::pci::Sysfs;
-use linkspan_linux::{Link, LinkChange, Netns, RouteSocket, SetVfError, VfChange, VfSettings};
+use linkspan_linux::{
+    Link, LinkBasics, LinkChange, Netns, RouteSocket, SetVfError, VfChange, VfSettings,
+};
 use linkspan_types::{IfName, LinkType, MacAddr, Mtu, PciAddress, Rates, VlanRange};
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +136,7 @@ impl Vf {
         host: &mut RouteSocket,
         pod: &mut RouteSocket,
         to: &Destination,
-    ) -> Result<Option<Link>, SriovError> {
+    ) -> Result<Option<LinkBasics>, SriovError> {
         let VfRecord { netdev, settings, change, pf: pf_record, trunk, .. } = &self.record;
         if let Some(pf) = &self.pf
             && change.mac.is_some()
@@ -154,7 +156,7 @@ impl Vf {
         if let Some(PfRecord { address, number }) = pf_record {
             sysfs.pci(*address).add_to_trunk(*number, trunk)?;
         }
-        Ok(self.index.map(|_| pod.link_by_name(to.name)).transpose()?)
+        Ok(self.index.map(|_| pod.basics(to.name)).transpose()?)
     }
 
     fn search<'a>(&'a self, sysfs: &'a Sysfs, to: &'a Destination) -> Search<'a> {

@@ -20,6 +20,8 @@ pub struct TeardownConf {
     pub name: NetworkName,
     /// What was attached, as far as it is known.
     pub kind: Option<KindName>,
+    /// Whether the configuration is of a peer's type, so that it may be the peer that has attached it.
+    pub is_peers: bool,
     /// Where host-local's reservations of the network are, if it is host-local that gave addresses.
     pub host_local_data_dir: Option<PathBuf>,
     /// Where the DHCP daemon listens, if it is dhcp that gave addresses.
@@ -39,9 +41,11 @@ impl TeardownConf {
     ) -> Result<Self, Invalid> {
         let root = Fields::unchecked(config, "");
         let kind = |key| root.text(key, "").ok().flatten().and_then(|text| text.parse().ok());
+        let peer = called_as.or_else(|| kind("type"));
         let mut conf = Self {
             name: parse_name(&root)?,
-            kind: called_as.or_else(|| kind("kind")).or_else(|| kind("type")),
+            kind: called_as.or_else(|| kind("kind")).or(peer),
+            is_peers: peer.is_some(),
             host_local_data_dir: None,
             dhcp_socket: None,
             ipam_delegate: None,
@@ -69,6 +73,7 @@ impl TeardownConf {
         Ok(Self {
             name: parse_name(&root)?,
             kind: None,
+            is_peers: false,
             host_local_data_dir: is_host_local.then(|| host_local_data_dir(&root)).flatten(),
             dhcp_socket: is_dhcp.then(|| dhcp_socket(&root)).flatten(),
             ipam_delegate: None,
@@ -105,6 +110,7 @@ mod tests {
         let bare = TeardownConf {
             name: "net".parse().unwrap(),
             kind: None,
+            is_peers: false,
             host_local_data_dir: None,
             dhcp_socket: None,
             ipam_delegate: None,
@@ -125,6 +131,8 @@ mod tests {
         assert_eq!(TeardownConf::parse(&config, None).unwrap().kind, Some(KindName::Ipvlan));
         assert_eq!(teardown(json!({"kind": "?"})).kind, Some(KindName::Sriov));
         assert_eq!(teardown(json!({"type": "linkspan"})).kind, None);
+        assert!(called.is_peers && teardown(json!({})).is_peers);
+        assert!(!teardown(json!({"type": "linkspan", "kind": "macvlan"})).is_peers);
     }
 
     #[test]

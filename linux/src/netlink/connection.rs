@@ -1,6 +1,7 @@
 //! One connection to the kernel's netlink, of whatever protocol: a request at a time, each with its whole answer.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
@@ -112,6 +113,12 @@ impl Connection {
         let flags = (flags | RecvFlags::TRUNC).bits().cast_signed();
         self.datagram.clear();
         self.socket.recv(&mut self.datagram, flags).map_err(Cause::Socket)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_mac_made_of_the_address_is_the_same_everywhere,
         the_parent_may_be_the_default_routes_or_in_the_pod,
         a_name_that_is_taken_is_left_alone,
+        a_link_that_the_pod_has_changed_goes_all_the_same,
+        a_record_of_an_earlier_version_is_enough,
         a_failed_add_leaves_nothing,
         a_del_needs_neither_namespace_nor_parent_nor_record,
         results_are_chained,
@@ -188,8 +190,46 @@ fn a_name_that_is_taken_is_left_alone() {
     assert_eq!(pod.link("net1"), before, "it is not ours to be removed");
 
     network.add(&pod, "net2");
+    let (link, records) = (pod.link("net2"), lan.records());
     assert_eq!(network.try_add(&pod, "net2").code(), Some(4), "ADD twice");
-    assert_eq!(pod.link("net2")["operstate"], "UP", "what the first ADD made is still there");
+    let now = (pod.link("net2"), lan.records());
+    assert_eq!(now, (link, records), "what the first ADD made is still there");
+    pod.run("ip", &["link", "set", "net2", "down", "name", "net3"]);
+    network.add(&pod, "net2");
+    assert!(!pod.run("ip", &["link"]).contains("net3"), "of two ADDs there is one link");
+    assert_eq!(lan.records().len(), 1);
+    network.del(&pod, "net2");
+}
+
+fn a_link_that_the_pod_has_changed_goes_all_the_same() {
+    let lan = Lan::new("changed");
+    let before = lan.shown();
+    let network = lan.network(macvlan(&json!({})));
+    let pod = lan.pod("pod");
+    let links = pod.run("ip", &["-j", "link"]);
+    for changes in [&["address", "02:00:00:00:00:99"][..], &["name", "net9"]] {
+        network.add(&pod, "net1");
+        pod.run("ip", &[&["link", "set", "net1", "down"], changes].concat());
+        network.del(&pod, "net1");
+        assert_eq!(pod.run("ip", &["-j", "link"]), links, "{changes:?}");
+        assert_eq!(lan.shown(), before, "{changes:?}");
+    }
+}
+
+/// Whose ADD has left the index to the kernel.
+fn a_record_of_an_earlier_version_is_enough() {
+    let lan = Lan::new("earlier");
+    let before = lan.shown();
+    let network = lan.network(macvlan(&json!({})));
+    let pod = lan.pod("pod");
+    network.add(&pod, "net1");
+    let path = format!("/run/linkspan/attachments/{}", lan.records()[0]);
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(record["link"]["child"].as_object_mut().unwrap().remove("index").is_some());
+    std::fs::write(&path, record.to_string()).unwrap();
+    network.del(&pod, "net1");
+    assert!(!pod.run("ip", &["link"]).contains("net1"));
+    assert_eq!(lan.shown(), before);
 }
 
 fn a_failed_add_leaves_nothing() {
@@ -230,15 +270,23 @@ fn a_del_needs_neither_namespace_nor_parent_nor_record() {
     let as_before = || (lan.shown() == before).then_some(());
     wait::until("the parent as it was", Duration::from_mins(2), as_before);
 
-    // As another program would have made it, whose place we took.
+    // As a peer would have made it, whose place we took.
     let pod = lan.pod("pod");
     network.add(&pod, "net1");
-    for record in lan.records() {
-        std::fs::remove_file(format!("/run/linkspan/attachments/{record}")).unwrap();
-    }
-    network.del(&pod, "net1");
+    let forget = || {
+        for record in lan.records() {
+            std::fs::remove_file(format!("/run/linkspan/attachments/{record}")).unwrap();
+        }
+    };
+    forget();
+    network.with("type", "macvlan").del(&pod, "net1");
     assert!(!pod.run("ip", &["link"]).contains("net1"));
     assert_eq!((lan.shown(), reservations(&data, "gone").len()), (before, 0));
+    // By a configuration that no peer reads, none can have made it.
+    network.add(&pod, "net1");
+    forget();
+    network.del(&pod, "net1");
+    pod.run("ip", &["link", "delete", "net1"]);
 
     network.add(&pod, "net1");
     lan.host.run("ip", &["link", "delete", PARENT]);

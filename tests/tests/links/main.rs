@@ -13,7 +13,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use linkspan_linux::{Errno, LinkChange, LinkEvents, Netns, RouteSocket};
+use linkspan_linux::{Errno, LinkBasics, LinkChange, LinkEvents, Netns, RouteSocket};
 use linkspan_tests::cases;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::Pod;
@@ -86,8 +86,12 @@ fn a_link_moves_with_its_name_mac_and_mtu_in_one_message() {
     assert_eq!((&shown["address"], &shown["mtu"]), (&json!("02:00:00:00:80:01"), &json!(1400)));
     assert!(socket.link(index).unwrap_err().is_missing());
 
-    let link = RouteSocket::open_in(&netns).unwrap().link_by_name(&name("net1")).unwrap();
+    let mut inside = RouteSocket::open_in(&netns).unwrap();
+    let link = inside.link_by_name(&name("net1")).unwrap();
     assert_eq!((link.mac, link.mtu, link.up, link.pci), (Some(mac), 1400, true, None));
+    assert_eq!(inside.basics(&name("net1")).unwrap(), LinkBasics::from(&link));
+    assert_eq!(inside.basics(&name("lo")).unwrap().mac, None);
+    assert!(inside.basics(&name("net2")).unwrap_err().is_missing());
 }
 
 fn other_names_come_and_go() {

@@ -8,6 +8,7 @@ use linkspan_linux::{Errno, NetlinkError, OpenNetnsError};
 use linkspan_types::{IfName, Mtu, PciAddress};
 
 use super::ChildKind;
+use crate::pod::NameTaken;
 use crate::spec::{CniError, Code};
 
 /// A child link that can't be made or removed.
@@ -102,6 +103,9 @@ pub enum ChildError {
     /// The kernel has no random numbers.
     #[error("cannot choose a MAC")]
     Random(#[source] io::Error),
+    /// The name is another link's.
+    #[error(transparent)]
+    NameTaken(#[from] NameTaken),
     /// Any other refusal of the kernel.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -122,6 +126,7 @@ impl From<ChildError> for CniError {
 
 fn judge(error: &ChildError) -> (Code, &'static str) {
     match error {
+        ChildError::NameTaken(_) => (NameTaken::CODE, NameTaken::ADVICE),
         ChildError::NoParent { .. } => (
             Code::NoSuchDevice,
             "Name a link of this node, as `ip link` shows it; one that is in a pod's namespace needs \

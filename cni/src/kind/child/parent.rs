@@ -1,7 +1,7 @@
 //! The parent of a child link: the host link that the configuration names, or means.
 
 use linkspan_config::net_conf::{ParentConf, ParentLink};
-use linkspan_linux::{Link, LinkChange, RouteSocket};
+use linkspan_linux::{Link, LinkBasics, LinkChange, RouteSocket};
 use linkspan_types::PciAddress;
 
 use super::{ChildError, ChildRecord, Wanted};
@@ -10,7 +10,9 @@ use crate::node::Node;
 /// A parent that is there.
 pub(super) struct Parent {
     /// The link, as it was found.
-    pub(super) link: Link,
+    pub(super) link: LinkBasics,
+    /// Its name.
+    pub(super) name: String,
     /// The VF that it is, if it was asked for by that.
     pub(super) device: Option<PciAddress>,
 }
@@ -22,26 +24,28 @@ impl Parent {
         socket: &mut RouteSocket,
         conf: &ParentConf,
     ) -> Result<Self, ChildError> {
-        let (link, device) = match &conf.link {
-            ParentLink::Named(name) => match socket.link_by_name(name) {
+        let of = |link: Link, device| Self { link: (&link).into(), name: link.name, device };
+        let parent = match &conf.link {
+            ParentLink::Named(name) => match socket.basics(name) {
                 Err(e) if e.is_missing() => {
                     return Err(ChildError::NoParent { name: name.clone() });
                 }
-                link => (link?, None),
+                link => Self { link: link?, name: name.to_string(), device: None },
             },
             ParentLink::DefaultRoute => {
                 let index = socket.default_route_link()?.ok_or(ChildError::NoDefaultRoute)?;
-                (socket.link(index)?, None)
+                of(socket.link(index)?, None)
             }
-            ParentLink::Device(device) => (netdev(node, socket, *device)?, Some(*device)),
+            ParentLink::Device(device) => of(netdev(node, socket, *device)?, Some(*device)),
         };
+        let Self { link, name, device } = &parent;
         if let Some(mtu) = conf.mtu.filter(|mtu| u32::from(*mtu) > link.mtu) {
-            return Err(ChildError::Mtu { mtu, parent: link.name, parent_mtu: link.mtu });
+            return Err(ChildError::Mtu { mtu, parent: name.clone(), parent_mtu: link.mtu });
         }
         if conf.vlan.is_some() && !link.up && device.is_none() {
-            return Err(ChildError::ParentDown { parent: link.name });
+            return Err(ChildError::ParentDown { parent: name.clone() });
         }
-        Ok(Self { link, device })
+        Ok(parent)
     }
 
     /// Sets a VF that is the attachment's own up. Any other parent is its administrator's.

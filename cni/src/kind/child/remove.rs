@@ -20,8 +20,8 @@ pub enum Removed {
 /// Removes the child of a record, and has its VF down again if it was. A VLAN sub-interface stays; see
 /// [`super::remove_unused_vlan`].
 ///
-/// `interface` is its name in the pod, whose namespace is (or was) at `netns`; a link that was renamed there
-/// is found by its kind and its parent.
+/// `interface` is its name in the pod, whose namespace is (or was) at `netns`. That the link has the index of the
+/// record is not enough: an index can become another link's where the path leads to another pod's namespace.
 pub fn remove(
     node: &Node,
     host: &mut RouteSocket,
@@ -35,7 +35,7 @@ pub fn remove(
             let parent = parent_index(host, &mut pod, record)?;
             let is_ours =
                 |link: &Link| record.kind.is(link) && (parent.is_none() || link.parent == parent);
-            delete(&mut pod, interface, is_ours)?
+            delete(&mut pod, record.index, interface, is_ours)?
         }
     };
     if let Some(VfParent { device, up: false }) = record.vf {
@@ -82,19 +82,22 @@ fn parent_index(
     }
 }
 
-/// The link of the name is tried first, for it costs one question; in general it is the one.
 fn delete(
     pod: &mut RouteSocket,
+    index: Option<u32>,
     interface: &IfName,
     is_ours: impl Fn(&Link) -> bool,
 ) -> Result<Removed, ChildError> {
-    let by_name = match pod.link_by_name(interface) {
-        Err(e) if e.is_missing() => None,
-        link => Some(link?).filter(&is_ours),
+    let link = match index {
+        Some(index) => pod.link(index),
+        None => pod.link_by_name(interface),
     };
-    match by_name {
-        Some(link) => delete_link(pod, link.index),
-        None => Ok(Removed::Nothing),
+    match link {
+        Err(e) if e.is_missing() => Ok(Removed::Nothing),
+        link => match Some(link?).filter(is_ours) {
+            Some(link) => delete_link(pod, link.index),
+            None => Ok(Removed::Nothing),
+        },
     }
 }
 

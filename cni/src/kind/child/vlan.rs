@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use linkspan_linux::{Errno, Link, LinkKind, NewKind, NewLink, RouteSocket};
+use linkspan_linux::{Errno, Link, LinkBasics, LinkKind, NewKind, NewLink, RouteSocket};
 use linkspan_types::{IfName, ParseError, VlanId};
 use serde::{Deserialize, Serialize};
 
@@ -87,19 +87,19 @@ impl From<VlanName> for String {
     }
 }
 
-/// The index of the sub-interface, which is made and set up where it is not there yet. The caller holds the
+/// The sub-interface, which is made and set up where it is not there yet. The caller holds the
 /// lock of the claim, and has its record in the journal.
 ///
 /// Where the parent has a sub-interface for this VLAN that somebody else made, that one serves, for the
 /// kernel lets no parent have two. It is never changed and never removed.
 pub(super) fn share(
     socket: &mut RouteSocket,
-    parent: &Link,
+    parent: u32,
     vlan: &VlanName,
-) -> Result<u32, ChildError> {
+) -> Result<LinkBasics, ChildError> {
     let name = vlan.name();
     match socket.link_by_name(&name) {
-        Ok(link) if vlan.is(&link) => return Ok(link.index),
+        Ok(link) if vlan.is(&link) => return Ok((&link).into()),
         Ok(_) => return Err(ChildError::VlanNameTaken { name }),
         Err(e) if e.is_missing() => {}
         Err(e) => return Err(e.into()),
@@ -107,7 +107,7 @@ pub(super) fn share(
     let new = NewLink {
         name: &name,
         kind: NewKind::Vlan { id: vlan.id },
-        parent: parent.index,
+        parent,
         netns: None,
         index: None,
         mac: None,
@@ -116,11 +116,11 @@ pub(super) fn share(
         queues: None,
     };
     match socket.add_link(&new) {
-        Ok(()) => Ok(socket.link_by_name(&name)?.index),
+        Ok(()) => Ok(socket.basics(&name)?),
         Err(e) if e.errno() == Some(Errno::EXIST) => {
             let others = socket.links()?;
             let other = others.iter().find(|link| vlan.is(link));
-            other.map(|link| link.index).ok_or(ChildError::MakeVlan { name, source: e })
+            other.map(LinkBasics::from).ok_or(ChildError::MakeVlan { name, source: e })
         }
         Err(source) => Err(ChildError::MakeVlan { name, source }),
     }
