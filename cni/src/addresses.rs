@@ -64,7 +64,11 @@ pub fn configure(
         pod.add_address(link.index, *address)?;
     }
     set_up(pod, link)?;
-    let is_announced = nature.is_made && !was_up && !duplicates.probe_v4;
+    // A link that was up before has its addresses announced by setting the MAC that it has: by a packet socket it
+    // would take ten times as long, for the kernel waits for all processors when such a one is closed.
+    let is_announced = nature.is_made
+        && !duplicates.probe_v4
+        && (!was_up || v4.is_empty() || set_its_own_mac(pod, link));
     let untold = if is_announced { v6.clone() } else { [&v4[..], &v6[..]].concat() };
     let carrier = if untold.is_empty() { Ok(false) } else { wait_for_carrier(pod, link) };
     for address in &v6 {
@@ -83,6 +87,13 @@ pub fn configure(
         eprintln!("linkspan: the neighbours of {name} were not told of its addresses: {e}");
     }
     Ok(())
+}
+
+/// Whether the link took its own MAC once more, upon which the kernel announces its IPv4 addresses. An ipvlan link
+/// takes none.
+fn set_its_own_mac(pod: &mut RouteSocket, link: &LinkBasics) -> bool {
+    let change = LinkChange { mac: link.mac, ..LinkChange::default() };
+    link.mac.is_some() && pod.change_link(link.index, &change).is_ok()
 }
 
 /// Sets a link up, unless it is.

@@ -38,15 +38,9 @@ impl DhcpDaemon {
     /// Starts one. It is asked when this returns.
     #[must_use]
     pub fn start(flags: &[&str]) -> Self {
-        Self::start_by(&[], flags)
-    }
-
-    /// The same by a program that becomes it.
-    #[must_use]
-    pub fn start_by(wrapper: &[&str], flags: &[&str]) -> Self {
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut daemon = Self { folder: TempDir::new().unwrap(), flags, daemon: None };
-        daemon.resume(wrapper);
+        daemon.resume(&[]);
         daemon
     }
 

@@ -9,11 +9,12 @@ use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{FAR, Lan, PARENT};
 use serde_json::json;
 
-use crate::{check, given};
+use crate::{Served, check, given};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Tool("dnsmasq")];
         a_pod_has_the_address_and_the_mac_of_a_lease_that_was_ready,
+        a_pod_with_a_mac_of_its_own_has_a_lease_of_its_own,
     ]
 }
 
@@ -50,4 +51,22 @@ fn a_pod_has_the_address_and_the_mac_of_a_lease_that_was_ready() {
     assert_eq!(lan.shown(), before);
     daemon.end();
     server.wait_for_no_lease();
+}
+
+fn a_pod_with_a_mac_of_its_own_has_a_lease_of_its_own() {
+    let mut served = Served::new("dhcpwarmmac", &[]);
+    served.daemon = DhcpDaemon::start_on(&served.lan.host, &[]);
+    let network = served.network(&json!({ "prefetch": 1 }));
+    let pods = ["first", "second"].map(|name| served.lan.pod(name));
+    network.add(&pods[0], "net1");
+    let ready = served.daemon.wait_for_ready(1);
+    let mac = "02:00:00:00:01:51";
+    let result = network.with("runtimeConfig", json!({ "mac": mac })).add(&pods[1], "net1");
+    let (address, given) = given(&result);
+    assert_eq!(given, mac);
+    assert_ne!(address, ready[0].to_string());
+    assert_eq!(served.daemon.wait_for_ready(1), ready);
+    for pod in &pods {
+        network.del(pod, "net1");
+    }
 }
