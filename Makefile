@@ -26,7 +26,7 @@ hw-test: ## The VM's tests on this machine's own NICs: LINKSPAN_PFS=ens1f0,ens1f
 .PHONY: bench
 bench: ## What ADD and DEL cost, beside the reference plugins and the kernel's own work; writes bench/
 	cargo bed prepare
-	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --target $(MUSL_HERE)
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --bin linkspan-dhcp --target $(MUSL_HERE)
 	cargo build --release --locked --package linkspan-hw-tests --bin bench --bin floor --bin launch --target $(MUSL_HERE)
 	cargo bed run --timeout 300 -- $(BENCH) --measure-vfs > target/bench-vfs
 	$(BENCH) --vfs target/bench-vfs --write bench

@@ -21,10 +21,10 @@ impl Installed {
     /// Copies all programs to a folder, those of both sides in the same way.
     pub(crate) fn new(statics: &Path, reference: &Path, folder: &Path) -> Result<Self> {
         let own = copied(&["linkspan", "floor", "launch"], statics, folder.join("linkspan"))?;
-        for name in ["macvlan", "host-local", "static"] {
+        for name in ["macvlan", "host-local", "static", "dhcp"] {
             symlink("linkspan", own.join(name))?;
         }
-        let plugins = ["macvlan", "host-local", "static"];
+        let plugins = ["macvlan", "host-local", "static", "dhcp"];
         let reference = copied(&plugins, reference, folder.join("reference"))?;
         Ok(Self { linkspan: own, reference })
     }

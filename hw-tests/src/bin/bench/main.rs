@@ -7,6 +7,7 @@ mod crowd;
 mod daemon;
 mod install;
 mod kernel;
+mod leases;
 mod options;
 mod page;
 mod place;
@@ -42,6 +43,7 @@ struct Results {
     costs: Vec<Costs>,
     vfs: Vec<Outcome>,
     daemons: Vec<daemon::Measured>,
+    leases: leases::Measured,
 }
 
 impl Results {
@@ -78,7 +80,7 @@ fn run(options: &Options) -> Result<ExitCode> {
         reference: Plugin::new(&installed.reference, "macvlan")?,
     };
     let setting = Setting::here(&programs)?;
-    measure(&mut results, &programs, &installed.linkspan, options, folder.path())?;
+    measure(&mut results, &programs, &installed, options, folder.path())?;
 
     println!("{}{}", setting.describe(), page::sections(&results));
     if let Some(folder) = &options.write {
@@ -92,10 +94,11 @@ fn run(options: &Options) -> Result<ExitCode> {
 fn measure(
     results: &mut Results,
     programs: &Programs,
-    statics: &Path,
+    installed: &Installed,
     options: &Options,
     folder: &Path,
 ) -> Result<()> {
+    let statics = &installed.linkspan;
     let wanted = |addressing: &Addressing| addressing.name().contains(&options.only);
     for addressing in ALL.into_iter().filter(wanted) {
         eprintln!("bench: macvlan, {}", addressing.name());
@@ -108,6 +111,10 @@ fn measure(
         let scenario = Scenario::new(addressing, &folder.join("crowd"))?;
         results.crowds.push(crowd::crowd(programs, &scenario, options.share)?);
         results.costs.push(cost::costs(programs, statics, &scenario)?);
+    }
+    if leases::NAME.contains(&options.only) {
+        eprintln!("bench: {}", leases::NAME);
+        results.leases = leases::measure(programs, installed, options.share, folder)?;
     }
     if daemon::NAME.contains(&options.only) {
         eprintln!("bench: {}", daemon::NAME);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Results;
 use crate::cost::Costs;
 use crate::daemon::Measured;
+use crate::leases::{Held, Measured as Leases};
 use crate::race::Outcome;
 use crate::samples::{Samples, ratio};
 use crate::scenario::Addressing;
@@ -59,8 +60,36 @@ pub(crate) fn judge(results: &Results) -> Vec<Promise> {
         promises.push(at_least(&what, 3.0, faster(Some(outcome))));
     }
     promises.extend(results.costs.iter().map(peak));
+    promises.extend(of_leases(&results.leases));
     promises.extend(of_the_daemon(&results.daemons));
     promises
+}
+
+/// Those of DHCP.
+fn of_leases(leases: &Leases) -> Vec<Promise> {
+    let both = leases.held.as_ref().zip(leases.held_by_reference.as_ref());
+    #[expect(clippy::cast_precision_loss, reason = "no program here has 2^52 KiB")]
+    let memory = both.map(|(own, other)| own.resident as f64 / other.resident as f64);
+    let cold = ratio(&leases.reference.add, &leases.cold.add);
+    let over_a_link = ratio(&leases.ipam_of_reference.add, &leases.ipam.add);
+    let warm = ratio(&leases.warm.add, &leases.host_local.add);
+    let counted = |what: &str, promised: &str, most: u64, of: fn(&Held) -> u64| {
+        let measured = leases.held.as_ref().map(of);
+        Promise {
+            what: format!("DHCP daemon, 1,000 leases: {what}"),
+            promised: promised.to_owned(),
+            measured: measured.map_or_else(|| "-".to_owned(), |measured| measured.to_string()),
+            kept: measured.is_some_and(|measured| measured <= most),
+        }
+    };
+    vec![
+        at_least("ADD with DHCP, against the reference", 2.0, cold),
+        at_least("DHCP over a link that is up, against the reference", 2.0, over_a_link),
+        at_most("ADD with DHCP, a lease kept ready, against host-local", 1.5, warm),
+        at_most("DHCP daemon, 1,000 leases: resident memory, against the reference", 0.25, memory),
+        counted("threads", "at most 2", 2, |held| held.threads),
+        counted("woken while nothing is due", "never", 0, |held| held.woken.0),
+    ]
 }
 
 /// The device plugin's, on its largest node.
