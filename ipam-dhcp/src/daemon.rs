@@ -34,6 +34,10 @@ use crate::warm::{Nursery, Prefetch, Stage};
 pub(crate) use asked::{Ask, Refusal, Wanted};
 use held::{Held, Holder};
 
+/// How many renewals go out together, and how long it is to the next ones.
+const AT_ONCE: u32 = 16;
+const APART: Duration = Duration::from_millis(16);
+
 /// Which client: never that of another one, unlike a [`Key`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) u64);
@@ -164,10 +168,19 @@ impl Daemon {
         }
     }
 
-    /// Does all that is due.
+    /// Does all that is due, but for what can wait where there is much of it: pods that wait for their address come
+    /// first, and no server has room for a thousand renewals at once.
     fn wake(&mut self, now: Moment) {
+        let mut renewals = 0;
         while let Some(id) = self.wakes.due(now) {
             let Some(held) = self.held.get(&id) else { continue };
+            if held.waiting.is_none() && held.exchange.is_none() {
+                renewals += 1;
+                if renewals > AT_ONCE {
+                    self.wakes.set(id, Some(now.after(APART * (renewals / AT_ONCE))));
+                    continue;
+                }
+            }
             if held.is_given_up(now) {
                 self.give_up(id);
                 continue;
@@ -207,11 +220,15 @@ impl Daemon {
 
     /// Takes one client a step further, and returns whether it left what it was told alone.
     fn step(&mut self, id: Id, event: Event) -> bool {
+        self.step_at(id, event, now())
+    }
+
+    fn step_at(&mut self, id: Id, event: Event, now: Moment) -> bool {
         let Some(mut held) = self.held.remove(&id) else { return true };
         let (mut forgotten, mut ignored, mut unwanted) = (false, false, false);
         // Without random numbers, those of the clock have to do.
         let random = random_number().unwrap_or_else(|_| since_boot().subsec_nanos());
-        for action in client::step(&mut held.client, event, now(), random) {
+        for action in client::step(&mut held.client, event, now, random) {
             match action {
                 Action::Keep(lease) => {
                     if let Err(error) = self.keep(&held, lease) {

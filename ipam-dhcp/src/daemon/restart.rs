@@ -1,6 +1,7 @@
 //! Going on with the leases of an earlier run, however that ended.
 
 use linkspan_dhcp::client::{Client, Event};
+use linkspan_dhcp::moment::Moment;
 
 use super::{Daemon, now};
 use crate::lease_store::{Record, StoreError};
@@ -53,7 +54,9 @@ impl Daemon {
                 self.step(id, Event::Reboot(lease));
             }
             Ok(true) | Err(_) => {
-                self.step(id, Event::Resume(lease));
+                // Not before the lease is to be renewed: what is due since then is done in its turn.
+                let due = Moment::from_millis(lease.renews_at.as_millis().saturating_sub(1));
+                self.step_at(id, Event::Resume(lease), now().min(due));
             }
         }
     }

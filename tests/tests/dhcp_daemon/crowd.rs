@@ -1,4 +1,5 @@
-//! Many leases: `LINKSPAN_CROWD=1000` for as many as a large node has.
+//! Many leases: `LINKSPAN_CROWD=1000` for as many as a large node has. That takes more neighbours than the kernel
+//! knows by default, in all namespaces together: `sysctl net.ipv4.neigh.default.gc_thresh3=8192`.
 
 use std::collections::BTreeSet;
 
@@ -23,10 +24,9 @@ const FEW: usize = 40;
 fn all_leases_are_renewed_after_a_kill() {
     let count = std::env::var("LINKSPAN_CROWD").ok().map_or(FEW, |text| text.parse().unwrap());
     let lan = Lan::new("dhcrowd");
-    let more = ["--dhcp-lease-max=5000", "--dhcp-option-force=58,30", "--dhcp-option-force=59,110"];
-    let range = "10.120.1.0,10.120.15.250,120";
+    let more = ["--dhcp-lease-max=5000", "--dhcp-option-force=58,60", "--dhcp-option-force=59,3000"];
+    let range = "10.120.1.0,10.120.15.250,1h";
     let server = DhcpServer::start(&lan.neighbour, FAR, "10.120.0.1/20", range, &more);
-    // More links with one parent than its queue of broadcasts is made for.
     let pods: Vec<Pod> = (0..count).map(|n| pod(&lan, &n.to_string())).collect();
     let mut daemon = DhcpDaemon::start(&[]);
     let attached: Vec<_> = pods.iter().map(|pod| daemon.attach(pod, wishes()).address).collect();
@@ -37,7 +37,7 @@ fn all_leases_are_renewed_after_a_kill() {
 
     daemon.kill();
     let before = server.count("DHCPACK");
-    daemon.resume(&["unshare", "--time", "--boottime", "30"]);
+    daemon.resume(&["unshare", "--time", "--boottime", "60"]);
     until("all to be renewed", 2 * BOUND, || {
         (server.count("DHCPACK") >= before + count).then_some(())
     });
