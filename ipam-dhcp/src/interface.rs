@@ -10,7 +10,7 @@ use linkspan_dhcp::lease::Lease;
 use linkspan_linux::{
     Audience, Errno, Link, LinkChange, NetlinkError, Netns, OpenNetnsError, Route, RouteSocket,
 };
-use linkspan_types::{IfName, MacAddr};
+use linkspan_types::{IfName, MacAddr, Mtu};
 
 /// An interface that is there now.
 pub(crate) struct Interface<'a> {
@@ -117,7 +117,10 @@ impl<'a> Interface<'a> {
         if let Some(before) = before.filter(|before| net(before) != net(lease)) {
             self.take(before, metric)?;
         }
-        if let Some(mtu) = lease.settings.mtu.filter(|mtu| u32::from(*mtu) != self.link.mtu) {
+        // As for a new pod: a server's word makes an MTU smaller, and never one that it has said before.
+        let said = before.and_then(|before| before.settings.mtu);
+        let is_new = |mtu: &Mtu| u32::from(*mtu) < self.link.mtu && Some(*mtu) != said;
+        if let Some(mtu) = lease.settings.mtu.filter(is_new) {
             self.socket
                 .change_link(index, &LinkChange { mtu: Some(mtu), ..LinkChange::default() })?;
         }

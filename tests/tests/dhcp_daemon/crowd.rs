@@ -1,7 +1,9 @@
-//! Many leases: `LINKSPAN_CROWD=1000` for as many as a large node has. That takes more neighbours than the kernel
-//! knows by default, in all namespaces together: `sysctl net.ipv4.neigh.default.gc_thresh3=8192`.
+//! Many leases: forty, or `LINKSPAN_CROWD=1000`. A thousand take more neighbours than the kernel knows by default, in
+//! all namespaces together (`sysctl net.ipv4.neigh.default.gc_thresh3=8192`), and then fail still: on one macvlan parent
+//! so many ask by ARP that some is lost, and a renewal that is lost is tried again after half of the time that is left
+//! until T2 (RFC 2131, section 4.4.5), longer than this test waits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linkspan_tests::cases;
 use linkspan_tests::dhcp_daemon::{DhcpDaemon, addresses};
@@ -24,7 +26,8 @@ const FEW: usize = 40;
 fn all_leases_are_renewed_after_a_kill() {
     let count = std::env::var("LINKSPAN_CROWD").ok().map_or(FEW, |text| text.parse().unwrap());
     let lan = Lan::new("dhcrowd");
-    let more = ["--dhcp-lease-max=5000", "--dhcp-option-force=58,60", "--dhcp-option-force=59,3000"];
+    let more =
+        ["--dhcp-lease-max=5000", "--dhcp-option-force=58,60", "--dhcp-option-force=59,3000"];
     let range = "10.120.1.0,10.120.15.250,1h";
     let server = DhcpServer::start(&lan.neighbour, FAR, "10.120.0.1/20", range, &more);
     let pods: Vec<Pod> = (0..count).map(|n| pod(&lan, &n.to_string())).collect();
@@ -35,17 +38,20 @@ fn all_leases_are_renewed_after_a_kill() {
     let process = daemon.process().id();
     assert_eq!(scrape::status(process, "Threads"), 2);
 
+    let renewals = |daemon: &DhcpDaemon| -> BTreeMap<String, u64> {
+        let all = daemon.leases().into_iter();
+        let each =
+            all.filter_map(|held| Some((held.attachment?.container_id, held.lease?.renews_at)));
+        each.collect()
+    };
+    let before = renewals(&daemon);
     daemon.kill();
-    let before = server.count("DHCPACK");
     daemon.resume(&["unshare", "--time", "--boottime", "60"]);
-    until("all to be renewed", 2 * BOUND, || {
-        (server.count("DHCPACK") >= before + count).then_some(())
+    until("all to be renewed", 3 * BOUND, || {
+        let after = renewals(&daemon);
+        before.iter().all(|(pod, at)| after.get(pod).is_some_and(|now| now > at)).then_some(())
     });
     assert_eq!(server.count("DHCPDISCOVER"), count, "none began anew");
-    until("all answers to be heard", BOUND, || {
-        let bound = daemon.metric(r#"linkspan_dhcp_leases{state="BOUND"}"#);
-        (bound == u64::try_from(count).unwrap()).then_some(())
-    });
     let leases = daemon.leases();
     let held = leases.iter().filter_map(|held| held.lease.as_ref().map(|lease| lease.address));
     assert_eq!(held.collect::<BTreeSet<_>>(), attached.iter().copied().collect());
