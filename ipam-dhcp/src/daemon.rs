@@ -4,32 +4,32 @@
 //! be done for its lease: at a timer, at DEL, or when the runtime collects garbage.
 
 mod asked;
+mod given;
 mod held;
+mod messages;
 mod restart;
 mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use linkspan_config::NetworkName;
-use linkspan_dhcp::client::{self, Action, Client, Destination, Event, Why};
+use linkspan_dhcp::client::{self, Action, Client, Event};
 use linkspan_dhcp::lease::Lease;
 use linkspan_dhcp::moment::Moment;
 use linkspan_dhcp::packet::{Kind, Reply};
-use linkspan_linux::{Alarm, ArpProbe, Closer, Netns, random_number, since_boot};
+use linkspan_linux::{Alarm, Closer, Netns, random_number, since_boot};
 use linkspan_types::MacAddr;
 use tokio::sync::mpsc;
 
-use crate::exchange::{self, Exchange, Listener};
-use crate::interface::{self, InterfaceError};
 use crate::key::Key;
 use crate::lease_store::{LeaseStore, StoreError};
 use crate::metrics::Counts;
 use crate::wakes::Wakes;
-use crate::warm::{Nursery, Prefetch, Stage};
+use crate::warm::{Nursery, Prefetch};
 
 pub(crate) use asked::{Ask, Refusal, Wanted};
 use held::{Held, Holder};
@@ -75,15 +75,6 @@ pub(crate) struct Daemon {
     nursery: Option<Nursery>,
     /// Clients and their sockets are numbered alike.
     last_number: u64,
-}
-
-/// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
-enum SendError {
-    #[error(transparent)]
-    Interface(#[from] InterfaceError),
-    #[error(transparent)]
-    Socket(#[from] io::Error),
 }
 
 impl Daemon {
@@ -283,156 +274,6 @@ impl Daemon {
         }
     }
 
-    fn send(&mut self, id: Id, held: &mut Held, message: &[u8], to: Destination) {
-        // Nobody answers a RELEASE. It goes as a frame: the pod's link is deleted right after, and a server's MAC that
-        // has to be asked for first would come too late.
-        let is_release = matches!(to, Destination::Unicast { .. }) && !held.client.listens();
-        if is_release {
-            self.counts.releases.add_one();
-        } else if held.asked_at.is_none() {
-            held.asked_at = Some(now());
-        }
-        let sent = match self.try_send(id, held, message, to, is_release) {
-            Err(SendError::Interface(error)) if is_release && error.is_gone() => {
-                send_from_here(message, to).map_err(SendError::Socket)
-            }
-            sent => sent,
-        };
-        if let Err(error) = sent {
-            let (holder, error) = (&held.holder, anyhow::Error::new(error));
-            tracing::warn!("{}: a message was not sent: {error:#}", holder.key);
-        }
-    }
-
-    fn try_send(
-        &mut self,
-        id: Id,
-        held: &mut Held,
-        message: &[u8],
-        to: Destination,
-        by_frame: bool,
-    ) -> Result<(), SendError> {
-        let is_open = held.exchange.as_ref().is_some_and(|open| open.reaches(to, by_frame));
-        if !is_open {
-            // The client's port is one socket's at a time.
-            held.exchange = None;
-            self.make_link(held)?;
-            self.last_number += 1;
-            let number = self.last_number;
-            let (inputs, counts) = (self.inputs.clone(), Arc::clone(&self.counts));
-            let listener = Listener { id, number, inputs, counts };
-            let interface = held.holder.interface(&self.home)?;
-            held.exchange = Some(Exchange::open(&interface, to, by_frame, &self.closer, listener)?);
-        }
-        match &held.exchange {
-            Some(exchange) => Ok(exchange.send(message, to)?),
-            None => Ok(()),
-        }
-    }
-
-    fn probe(&mut self, id: Id, held: &mut Held, address: Ipv4Addr) {
-        let opened = self.make_link(held).and_then(|()| {
-            let interface = held.holder.interface(&self.home)?;
-            let (index, mac) = (interface.index(), interface.mac());
-            let open = || ArpProbe::open(index, mac, address, &self.closer);
-            Ok(interface.visit(open)?)
-        });
-        match opened {
-            Ok(probe) => {
-                let (inputs, how) = (self.inputs.clone(), held.client.wishes().probe);
-                held.probe = Some(exchange::look_for(probe, address, how, id, inputs));
-            }
-            // The client goes on without an answer.
-            Err(error) => {
-                let (holder, error) = (&held.holder, anyhow::Error::new(error));
-                tracing::warn!("{}: {address} was not looked for: {error:#}", holder.key);
-            }
-        }
-    }
-
-    /// Tells the pod of its address, or changes its interface; returns whether anybody wants it.
-    fn bound(&mut self, held: &mut Held, lease: Lease, before: Option<&Lease>) -> bool {
-        if let Some(asked_at) = held.asked_at.take() {
-            self.counts.exchanges.add(now().since(asked_at));
-        }
-        // A lease that no pod has is ready now; one that a pod is being made for stays so.
-        held.in_use = held.holder.warm.is_none();
-        if held.is_unused() {
-            held.set_stage(Stage::Ready);
-            held.until = None;
-        }
-        if let Err(error) = self.keep(held, lease.clone()) {
-            tracing::error!("{}: its lease is given up: {error}", held.holder.key);
-            return false;
-        }
-        if let Some(waiting) = held.waiting.take() {
-            return waiting.reply.send(Ok((lease, held.client.mac()))).is_ok();
-        }
-        if !held.in_use {
-            return true;
-        }
-        let is_same = before.is_some_and(|before| interface::is_alike(before, &lease));
-        if !is_same || held.restore {
-            self.change(held, &lease, before);
-        }
-        true
-    }
-
-    /// Makes a pod's interface as a lease has it now.
-    fn change(&self, held: &mut Held, lease: &Lease, before: Option<&Lease>) {
-        let given = held.holder.interface(&self.home).and_then(|mut interface| {
-            // One that the plugin had yet to set when it was lost.
-            if let Some(stale) = held.stale.take().filter(|stale| stale.address != lease.address) {
-                interface.take(&stale, held.holder.route_metric)?;
-            }
-            Ok(interface.give(before, lease, held.holder.route_metric)?)
-        });
-        match given {
-            Ok(()) => {
-                held.restore = false;
-                tracing::info!("{} has {} now", held.holder.key, lease.address);
-            }
-            Err(error) => {
-                // Tried again when the lease is looked at next.
-                held.restore = true;
-                let (holder, error) = (&held.holder, anyhow::Error::new(error));
-                tracing::error!("{} can't be given {}: {error:#}", holder.key, lease.address);
-            }
-        }
-    }
-
-    fn lost(&mut self, held: &mut Held, lease: &Lease, why: Why) {
-        let (key, address) = (&held.holder.key, lease.address);
-        match why {
-            Why::Refused => tracing::warn!("{key}: the server has taken {address} back"),
-            Why::Expired => {
-                self.counts.expirations.add_one();
-                tracing::warn!("{key}: the time of {address} is over, and no server gave more");
-            }
-            Why::Taken(mac) => {
-                tracing::warn!(
-                    "{key}: {address} is in use by the host with MAC {mac}, and given up"
-                );
-            }
-        }
-        if held.is_unused() {
-            held.set_stage(Stage::Asked);
-            held.until = Some(now().after(self.patience));
-        }
-        if !held.in_use || held.waiting.is_some() {
-            return;
-        }
-        let taken = held
-            .holder
-            .interface(&self.home)
-            .and_then(|mut interface| Ok(interface.take(lease, held.holder.route_metric)?));
-        if let Err(error) = taken {
-            let error = anyhow::Error::new(error);
-            tracing::error!("{address} can't be taken from {}: {error:#}", held.holder.key);
-        }
-        held.stale = Some(lease.clone());
-    }
-
     /// A pod that has not given its lease back, which this event does where that is wanted.
     fn gone(&mut self, id: Id, give_back: Event) {
         let Some(held) = self.held.get(&id) else { return };
@@ -487,12 +328,6 @@ enum Look {
     Lost(Lease),
     /// There is no such interface.
     Gone,
-}
-
-/// Sends a RELEASE from the host, by whatever way it has to the server: the pod's own link is gone.
-fn send_from_here(message: &[u8], to: Destination) -> io::Result<()> {
-    let Destination::Unicast { server, .. } = to else { return Ok(()) };
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.send_to(message, (server, 67)).map(drop)
 }
 
 pub(crate) fn now() -> Moment {

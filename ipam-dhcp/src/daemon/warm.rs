@@ -11,7 +11,8 @@ use linkspan_proto::dhcp::Attachment;
 use linkspan_types::MacAddr;
 
 use super::held::{Held, Holder};
-use super::{Daemon, Id, SendError, Wanted, now};
+use super::messages::SendError;
+use super::{Daemon, Id, Wanted, now};
 use crate::interface::Interface;
 use crate::key::Key;
 use crate::warm::{Nursery, Prefetch, Stage, Warm, client_id, digits, of_nobody};
