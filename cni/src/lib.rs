@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod asked;
 pub mod attach;
 pub mod check;
+pub mod ctl;
 pub mod detach;
 pub mod device_info;
 pub mod devices;

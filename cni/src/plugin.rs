@@ -10,18 +10,13 @@ use crate::face::Face;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, check, detach, gc, ipam_plugin, status};
+use crate::{attach, check, ctl, detach, gc, ipam_plugin, status};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
 pub fn run() -> ExitCode {
     if std::env::var_os("CNI_COMMAND").is_none() {
-        eprintln!(
-            "linkspan {} is a CNI plugin, which a container runtime calls",
-            env!("CARGO_PKG_VERSION")
-        );
-        eprintln!("CNI versions: {}", Version::ALL.map(Version::as_str).join(", "));
-        return ExitCode::SUCCESS;
+        return ctl::run(std::env::args_os().skip(1));
     }
     let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
         Ok(call) => (call.version(), serve(own_face(), call)),
