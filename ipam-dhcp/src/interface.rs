@@ -100,6 +100,12 @@ impl<'a> Interface<'a> {
         self.netns.visit(self.home, work)?
     }
 
+    /// Lets the kernel know where a server's answer came from: of a thousand pods that renew at once each would have to
+    /// ask everybody else on the link first.
+    pub(crate) fn know(&mut self, server: Ipv4Addr, mac: MacAddr) -> Result<(), NetlinkError> {
+        self.socket.add_neighbour(self.link.index, server, mac)
+    }
+
     /// Whether it has this address.
     pub(crate) fn has(&mut self, address: Ipv4Addr) -> Result<bool, NetlinkError> {
         let all = self.socket.addresses(self.link.index)?;

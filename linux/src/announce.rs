@@ -9,9 +9,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
 use ipnet::IpNet;
 use linkspan_types::MacAddr;
-use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::net::{
@@ -81,19 +81,46 @@ impl RouteSocket {
         if by_packet.is_empty() { Ok(()) } else { arp::announce(index, mac, &by_packet) }
     }
 
+    /// Tells the kernel where a neighbour was seen, unless it knows of one: it sends there without asking everybody
+    /// on the link first, and then asks that neighbour alone whether it is still there.
+    pub fn add_neighbour(
+        &mut self,
+        index: u32,
+        address: Ipv4Addr,
+        mac: MacAddr,
+    ) -> Result<(), NetlinkError> {
+        let mut seen = neighbour(index, address);
+        seen.header.state = NeighbourState::Stale;
+        seen.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+        let action = || format!("add neighbour {address} of link {index}");
+        match self.change(
+            RouteNetlinkMessage::NewNeighbour(seen),
+            NLM_F_CREATE | NLM_F_EXCL,
+            action,
+        ) {
+            Err(error) if error.errno() == Some(Errno::EXIST) => Ok(()),
+            added => added,
+        }
+    }
+
     /// Has the kernel look for the link's own address among the neighbours: what it sends for that, before it
     /// acknowledges, is an ARP request for the sender's own address, an announcement.
     fn have_announced(&mut self, index: u32, address: Ipv4Addr) -> Result<(), NetlinkError> {
         let action = || format!("announce {address} through link {index}");
-        let mut entry = NeighbourMessage::default();
-        entry.header.family = AddressFamily::Inet;
-        entry.header.ifindex = index;
-        entry.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+        let entry = neighbour(index, address);
         let mut used = entry.clone();
         used.header.flags = NeighbourFlags::Use;
         self.change(RouteNetlinkMessage::NewNeighbour(used), NLM_F_CREATE, action)?;
         self.change(RouteNetlinkMessage::DelNeighbour(entry), 0, action)
     }
+}
+
+fn neighbour(index: u32, address: Ipv4Addr) -> NeighbourMessage {
+    let mut entry = NeighbourMessage::default();
+    entry.header.family = AddressFamily::Inet;
+    entry.header.ifindex = index;
+    entry.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+    entry
 }
 
 /// Sends one unsolicited advertisement for each address.

@@ -18,6 +18,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         the_neighbours_learn_the_mac_of_every_address,
         a_tentative_address_is_not_announced,
         who_has_an_address_answers_a_probe,
+        a_neighbour_that_was_seen_is_not_asked_for,
     ]
 }
 
@@ -96,4 +97,25 @@ fn who_has_an_address_answers_a_probe() {
     assert_eq!(ask("10.81.0.3", Duration::from_millis(30)), None);
     // And the owner has learnt nothing from it.
     assert_eq!(neighbour(&peer, "10.81.0.3"), None);
+}
+
+fn a_neighbour_that_was_seen_is_not_asked_for() {
+    let (pod, mut socket, index, peer) = two_pods("seen");
+    socket.add_address(index, "10.81.0.2/24".parse().unwrap()).unwrap();
+    let seen = || neighbour(&pod, "10.81.0.9");
+    let [first, other] = [9, 8].map(|last| MacAddr([2, 0, 0, 0, 0x80, last]));
+    socket.add_neighbour(index, "10.81.0.9".parse().unwrap(), first).unwrap();
+    // What the kernel knows it knows better.
+    socket.add_neighbour(index, "10.81.0.9".parse().unwrap(), other).unwrap();
+    assert_eq!(seen(), Some(first.to_string()));
+    let netns = Netns::open(&pod.netns()).unwrap();
+    let sent = netns.within(|| {
+        let socket = std::net::UdpSocket::bind("10.81.0.2:0")?;
+        socket.send_to(b"to whom it concerns", "10.81.0.9:9")
+    });
+    assert_eq!(sent.unwrap().unwrap(), 19);
+    // A packet that waits for an answer to a broadcast has not left, and its entry says so.
+    let state = pod.run("ip", &["neighbour", "show", "10.81.0.9"]);
+    assert!(state.contains("DELAY"), "{state}");
+    drop(peer);
 }
