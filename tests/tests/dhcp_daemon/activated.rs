@@ -67,10 +67,10 @@ if len(sys.argv) > 2:
     os.setuid(int(sys.argv[2]))
 stream = socket.socket(socket.AF_UNIX)
 stream.connect(sys.argv[1])
-stream.sendall(b'\\x02\\x2a\\x00')
 try:
+    stream.sendall(b'\\x02\\x2a\\x00')
     print(len(stream.recv(10)))
-except ConnectionResetError:
+except (BrokenPipeError, ConnectionResetError):
     print(0)
 ";
 
