@@ -19,7 +19,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let command = arguments.next();
     let files: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
     match command.as_ref().map(|command| command.to_string_lossy()) {
-        None => told(&about()),
+        // As other plugins do, and those who ask them for their version expect.
+        None => {
+            eprint!("{}", about());
+            ExitCode::SUCCESS
+        }
         Some(command) if command == "--help" => told(&about()),
         Some(command) if command == "--version" => {
             told(&format!("linkspan {}\n", env!("CARGO_PKG_VERSION")))
