@@ -47,9 +47,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn about() -> String {
     format!(
-        "linkspan {} is a CNI plugin, which a container runtime calls (CNI versions: {}).\n\
+        "linkspan {} is a CNI plugin, which a container runtime calls\n\
          By hand:\n  \
-         linkspan validate FILE...   check networks' configurations and resource lists, and change nothing\n",
+         linkspan validate FILE...   check networks' configurations and resource lists, and change nothing\n\
+         CNI versions: {}\n",
         env!("CARGO_PKG_VERSION"),
         Version::ALL.map(Version::as_str).join(", ")
     )
