@@ -49,8 +49,8 @@ lint: ## Formatting, clippy, licences and sources of dependencies
 
 .PHONY: release
 release: ## Static release programs for x86_64 and aarch64
-	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --target $(MUSL_X86)
-	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --target $(MUSL_ARM)
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --bin linkspan-dhcp --target $(MUSL_X86)
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --bin linkspan-dhcp --target $(MUSL_ARM)
 
 .PHONY: sizes
 sizes: release ## Check that the release programs are static and as small as promised
