@@ -54,4 +54,12 @@ release: ## Static release programs for x86_64 and aarch64
 
 .PHONY: sizes
 sizes: release ## Check that the release programs are static and as small as promised
-	cargo run --quiet --package linkspan-tests --bin sizes -- target/$(MUSL_X86)/release target/$(MUSL_ARM)/release
+	cargo run --quiet --package linkspan-release --bin sizes -- target/$(MUSL_X86)/release target/$(MUSL_ARM)/release
+
+# Where the images go, and the machines they are for.
+IMAGES ?= target/images
+MACHINES ?= $(MUSL_X86) $(MUSL_ARM)
+
+.PHONY: image
+image: release ## The container images, as OCI archives in target/images: REPOSITORY=registry.example/team TAG=... make image
+	cargo run --quiet --package linkspan-release --bin image -- $(IMAGES) $(MACHINES:%=target/%/release)

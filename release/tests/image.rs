@@ -1,0 +1,154 @@
+//! The images as the program `image` writes them: whole, the same each time, and refused where they would not run.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use flate2::read::GzDecoder;
+use linkspan_release::digest::sha256;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The start of a program for one of the machines, which is all that is looked at.
+fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
+    let mut file = vec![0; 64 + 56];
+    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    file[18..20].copy_from_slice(&machine.to_le_bytes());
+    file[32..40].copy_from_slice(&64_u64.to_le_bytes());
+    file[54..56].copy_from_slice(&56_u16.to_le_bytes());
+    file[56..58].copy_from_slice(&1_u16.to_le_bytes());
+    file[64..68].copy_from_slice(&if interpreter { 3_u32 } else { 1 }.to_le_bytes());
+    file
+}
+
+const X86_64: u16 = 62;
+const AARCH64: u16 = 183;
+
+/// A folder as `make release` fills it.
+fn built(within: &TempDir, machine: u16) -> PathBuf {
+    let folder = within.path().join(machine.to_string());
+    fs::create_dir(&folder).unwrap();
+    for name in ["linkspan", "linkspan-device-plugin", "linkspan-dhcp"] {
+        let mut program = elf(machine, false);
+        program.extend_from_slice(name.as_bytes());
+        fs::write(folder.join(name), program).unwrap();
+    }
+    folder
+}
+
+fn image(arguments: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_image"))
+        .args(arguments)
+        .env_remove("REPOSITORY")
+        .env_remove("TAG")
+        .output()
+        .unwrap()
+}
+
+fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            (entry.path().unwrap().to_str().unwrap().to_owned(), bytes)
+        })
+        .collect()
+}
+
+/// The part that a descriptor describes, which has to have that size and digest.
+fn blob<'a>(files: &'a BTreeMap<String, Vec<u8>>, descriptor: &Value) -> &'a [u8] {
+    let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    let bytes = &files[&format!("blobs/sha256/{digest}")];
+    assert_eq!(sha256(bytes), digest);
+    assert_eq!(bytes.len() as u64, descriptor["size"].as_u64().unwrap());
+    bytes
+}
+
+fn document(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
+    serde_json::from_slice(blob(files, descriptor)).unwrap()
+}
+
+#[test]
+fn each_image_has_its_program_for_both_machines_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("images");
+    let (amd64, arm64) = (built(&folder, X86_64), built(&folder, AARCH64));
+    let done = image(&[&out, &amd64, &arm64]);
+    assert!(done.status.success(), "{done:?}");
+    for (name, arguments) in [("linkspan", 1), ("linkspan-device-plugin", 0), ("linkspan-dhcp", 0)]
+    {
+        let files = files(&fs::read(out.join(format!("{name}.tar"))).unwrap());
+        let top: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+        let image = &top["manifests"][0];
+        let reference = format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(image["annotations"]["io.containerd.image.name"], reference);
+        let index = document(&files, image);
+        for (at, machine, built) in [(0, "amd64", &amd64), (1, "arm64", &arm64)] {
+            let descriptor = &index["manifests"][at];
+            assert_eq!(descriptor["platform"]["architecture"], machine);
+            let manifest = document(&files, descriptor);
+            let config = document(&files, &manifest["config"]);
+            assert_eq!(config["architecture"], machine);
+            assert_eq!(config["config"]["Entrypoint"][0], format!("/{name}"));
+            assert_eq!(config["config"]["Cmd"].as_array().unwrap().len(), arguments);
+            let mut layer = Vec::new();
+            GzDecoder::new(blob(&files, &manifest["layers"][0])).read_to_end(&mut layer).unwrap();
+            let digest = format!("sha256:{}", sha256(&layer));
+            assert_eq!(config["rootfs"]["diff_ids"][0], digest);
+            let program = fs::read(built.join(name)).unwrap();
+            assert_eq!(self::files(&layer), BTreeMap::from([(name.to_owned(), program)]));
+        }
+    }
+}
+
+#[test]
+fn the_same_programs_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let built = built(&folder, X86_64);
+    let made = |name: &str| {
+        let out = folder.path().join(name);
+        assert!(image(&[&out, &built]).status.success());
+        fs::read(out.join("linkspan.tar")).unwrap()
+    };
+    let first = made("first");
+    // What a build changes though the programs are the same: when they were written, and who may read them.
+    let again = fs::read(built.join("linkspan")).unwrap();
+    fs::remove_file(built.join("linkspan")).unwrap();
+    fs::write(built.join("linkspan"), again).unwrap();
+    assert_eq!(sha256(&first), sha256(&made("second")));
+}
+
+#[test]
+fn an_image_of_one_other_program_has_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("sleep");
+    fs::write(&program, elf(X86_64, false)).unwrap();
+    let done = image(&[Path::new("--of"), Path::new("pause"), folder.path(), &program]);
+    assert!(done.status.success(), "{done:?}");
+    assert!(folder.path().join("pause.tar").exists());
+}
+
+#[test]
+fn a_program_that_would_not_start_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = [
+        (elf(X86_64, true), "needs a dynamic linker"),
+        (elf(3, false), "no ELF program of 64 bits"),
+        (b"#!/bin/sh\n".to_vec(), "no ELF program of 64 bits"),
+    ];
+    for (bytes, reason) in refused {
+        let program = folder.path().join("program");
+        fs::write(&program, bytes).unwrap();
+        let done = image(&[Path::new("--of"), Path::new("x"), folder.path(), &program]);
+        assert!(!done.status.success());
+        assert!(String::from_utf8_lossy(&done.stderr).contains(reason), "{done:?}");
+        assert!(!folder.path().join("x.tar").exists());
+    }
+}
