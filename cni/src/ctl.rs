@@ -3,61 +3,66 @@
 mod validate;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::spec::Version;
 
-/// For a call that makes no sense, as shells and most programs have it.
-const USAGE: u8 = 2;
+/// A CNI plugin, which a container runtime calls; what follows is for people
+#[derive(Debug, Parser)]
+#[command(name = "linkspan", version, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
 
-/// Serves one command.
+/// What can be done by hand; each verb is a file below `ctl/`.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Validate(validate::Validate),
+}
+
+/// Serves one call; `arguments` begin with the program's name.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments;
-    let command = arguments.next();
-    let files: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
-    match command.as_ref().map(|command| command.to_string_lossy()) {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(said) => {
+            // Help and version are such "errors", too. Where nobody reads it, it is still said.
+            let _ = said.print();
+            return u8::try_from(said.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    match line.verb {
         // As other plugins do, and those who ask them for their version expect.
         None => {
             eprint!("{}", about());
             ExitCode::SUCCESS
         }
-        Some(command) if command == "--help" => told(&about()),
-        Some(command) if command == "--version" => {
-            told(&format!("linkspan {}\n", env!("CARGO_PKG_VERSION")))
-        }
-        Some(command) if command == "validate" && !files.is_empty() => validate::validate(&files),
-        Some(command) if command == "validate" => {
-            eprintln!(
-                "linkspan: validate which files? For example: linkspan validate /etc/cni/net.d/*"
-            );
-            ExitCode::from(USAGE)
-        }
-        Some(command) => {
-            eprintln!(
-                "linkspan: there is no command {command:?}, expected one of these:\n{}",
-                about()
-            );
-            ExitCode::from(USAGE)
-        }
+        Some(Verb::Validate(validate)) => validate.run(),
     }
+}
+
+/// The definition of the command line, from which shell completions and man pages are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
 }
 
 fn about() -> String {
     format!(
-        "linkspan {} is a CNI plugin, which a container runtime calls\n\
-         By hand:\n  \
-         linkspan validate FILE...   check networks' configurations and resource lists, and change nothing\n\
+        "linkspan {} is a CNI plugin, which a container runtime calls. By hand: linkspan --help\n\
          CNI versions: {}\n",
         env!("CARGO_PKG_VERSION"),
         Version::ALL.map(Version::as_str).join(", ")
     )
 }
 
-/// Where nobody reads it, it is still said.
-fn told(text: &str) -> ExitCode {
-    let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_sound() {
+        super::command().debug_assert();
+    }
 }

@@ -16,7 +16,7 @@ use crate::{attach, check, ctl, detach, gc, ipam_plugin, status};
 #[must_use]
 pub fn run() -> ExitCode {
     if std::env::var_os("CNI_COMMAND").is_none() {
-        return ctl::run(std::env::args_os().skip(1));
+        return ctl::run(std::env::args_os());
     }
     let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
         Ok(call) => (call.version(), serve(own_face(), call)),

@@ -36,22 +36,35 @@ enum Fault {
     },
 }
 
-/// Says of each file whether it works; the exit code is for scripts.
-pub(super) fn validate(files: &[PathBuf]) -> ExitCode {
-    let mut all_work = ExitCode::SUCCESS;
-    for file in files {
-        let line = match check(file) {
-            Ok(what) => format!("{}: {what}\n", file.display()),
-            Err(fault) => {
-                all_work = ExitCode::FAILURE;
-                format!("{}: {fault}\n", file.display())
+/// Check networks' configurations and resource lists, and change nothing
+///
+/// Says of each file whether the plugins would take it, and if not, what is wrong and where. The exit code is 1
+/// if any of them would not work.
+#[derive(Debug, clap::Args)]
+pub(super) struct Validate {
+    /// Such as /etc/cni/net.d/10-fast.conflist
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl Validate {
+    /// Says of each file whether it works; the exit code is for scripts.
+    pub(super) fn run(&self) -> ExitCode {
+        let mut all_work = ExitCode::SUCCESS;
+        for file in &self.files {
+            let line = match check(file) {
+                Ok(what) => format!("{}: {what}\n", file.display()),
+                Err(fault) => {
+                    all_work = ExitCode::FAILURE;
+                    format!("{}: {fault}\n", file.display())
+                }
+            };
+            if io::stdout().write_all(line.as_bytes()).is_err() {
+                return ExitCode::FAILURE;
             }
-        };
-        if io::stdout().write_all(line.as_bytes()).is_err() {
-            return ExitCode::FAILURE;
         }
+        all_work
     }
-    all_work
 }
 
 /// What a file is, if all is well with it.
