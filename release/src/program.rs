@@ -30,6 +30,8 @@ impl Machine {
 pub struct Program {
     /// The machine it is for.
     pub machine: Machine,
+    /// Whether each of its starts is at another address.
+    pub relocates: bool,
     /// Its file.
     pub bytes: Vec<u8>,
 }
@@ -64,7 +66,7 @@ impl Program {
         if has_interpreter {
             return Err(ProgramError::Dynamic(path.to_owned()));
         }
-        Ok(Self { machine, bytes })
+        Ok(Self { machine, relocates: relocates(&bytes), bytes })
     }
 }
 
@@ -85,6 +87,12 @@ fn machine(program: &[u8]) -> Option<Machine> {
         EM_AARCH64 => Some(Machine::Arm64),
         _ => None,
     }
+}
+
+/// Whether an ELF file is of type `ET_DYN` (System V ABI, "ELF Header").
+fn relocates(program: &[u8]) -> bool {
+    const ET_DYN: u16 = 3;
+    u16_at(program, 16) == Some(ET_DYN)
 }
 
 /// Whether a program header of type `PT_INTERP` names a dynamic linker (System V ABI, "Program Header").
