@@ -65,12 +65,14 @@ impl Exchange {
         closer: &Closer,
         listener: Listener,
     ) -> io::Result<Self> {
-        let packet = || DhcpSocket::open(interface.index(), closer).map(Socket::Packet);
+        let mac = interface.mac();
+        let packet = || DhcpSocket::open(interface.index(), mac, closer).map(Socket::Packet);
         let socket = interface.visit(|| match from(to).filter(|_| !by_frame) {
             None => packet(),
             // Something in the pod may have the client's port.
             Some(address) => {
-                LeaseSocket::open(interface.name(), address).map(Socket::Udp).or_else(|_| packet())
+                let udp = LeaseSocket::open(interface.name(), address, mac).map(Socket::Udp);
+                udp.or_else(|_| packet())
             }
         })?;
         let socket = Arc::new(socket);

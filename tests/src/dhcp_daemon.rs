@@ -30,7 +30,7 @@ pub struct DhcpDaemon {
 }
 
 /// Longer than anything that is asked here takes.
-const BOUND: Duration = Duration::from_mins(1);
+const BOUND: Duration = Duration::from_mins(3);
 /// The name of the interfaces that are asked for.
 pub const INTERFACE: &str = "net1";
 

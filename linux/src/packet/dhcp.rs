@@ -39,10 +39,11 @@ pub enum Heard {
 }
 
 impl DhcpSocket {
-    /// Listens to a link of the calling thread's network namespace. To be called in a tokio runtime.
-    pub fn open(index: u32, closer: &Closer) -> io::Result<Self> {
+    /// Listens to a link of the calling thread's network namespace, to what names the client with this MAC. To be
+    /// called in a tokio runtime.
+    pub fn open(index: u32, mac: MacAddr, closer: &Closer) -> io::Result<Self> {
         let socket = PacketSocket::open(index, ETH_P_IP, Some(closer.clone()))?;
-        filter::attach(&socket)?;
+        filter::attach_to_packets(&socket, mac)?;
         socket.tell_checksums()?;
         socket.listen()?;
         Ok(Self { socket: readable(socket)? })
@@ -88,14 +89,16 @@ pub struct LeaseSocket {
 
 impl LeaseSocket {
     /// Listens to the client's port of one link of the calling thread's network namespace: to what comes for its
-    /// address, and to what is broadcast, as a refusal is (RFC 2131, section 4.1). To be called in a tokio runtime.
-    pub fn open(link: &IfName, address: Ipv4Addr) -> io::Result<Self> {
+    /// address, and to what is broadcast, as a refusal is (RFC 2131, section 4.1), where it names the client with this
+    /// MAC. To be called in a tokio runtime.
+    pub fn open(link: &IfName, address: Ipv4Addr, mac: MacAddr) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
         let mut name = [0_u8; libc::IFNAMSIZ];
         name[..link.as_str().len()].copy_from_slice(link.as_str().as_bytes());
         set_option(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &name)?;
         sockopt::set_socket_broadcast(&socket, true)?;
+        filter::attach_to_datagrams(&socket, mac)?;
         // A socket of the address alone would hear no broadcast.
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT))?;
         Ok(Self { socket: readable(UdpSocket::from(socket))?, address })
