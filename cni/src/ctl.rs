@@ -1,5 +1,6 @@
 //! The operator's command line: what `linkspan` does where no container runtime calls it.
 
+mod peers;
 mod validate;
 
 use std::ffi::OsString;

@@ -1,4 +1,11 @@
-//! `linkspan validate FILE...`: whether the plugins would take these configurations, and if not, what is wrong.
+//! `linkspan validate FILE...`: whether the plugins would take these configurations, and if not, what is wrong,
+//! in which line, and what a peer would make of it.
+
+mod kubernetes;
+mod lines;
+mod network;
+mod pools;
+mod yaml;
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -6,43 +13,55 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use linkspan_config::Invalid;
-use linkspan_config::net_conf::{KindName, StatusConf};
-use linkspan_config::resource_list::ResourceList;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use lines::Lines;
 
 /// More than any configuration has.
 const LIMIT: u64 = 1 << 20;
 
-/// Why a file is no configuration that works.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("it can't be read: {0}. Give the path of a file that this user may read")]
-    Unreadable(io::Error),
-    #[error("it has more than {LIMIT} bytes, expected a configuration")]
-    TooLong,
-    // The parser's own text ends with the line and the column.
-    #[error("it is not JSON: {0}")]
-    Malformed(serde_json::Error),
-    #[error(
-        "it is no configuration, expected one of a network (with the key `type`), a list of plugins (with \
-         `plugins`) or of resources (with `resourceList`)"
-    )]
-    Unknown,
-    #[error("{place}{invalid}{}", sentence(.invalid))]
-    Invalid {
-        /// Where in the file, if not at its root.
-        place: String,
-        invalid: Box<Invalid>,
-    },
+/// One thing that is to be said of a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    line: usize,
+    verdict: Verdict,
+    /// What is spoken of, where it is a part of the file only.
+    subject: String,
+    text: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// It works.
+    Fine,
+    /// It works, but perhaps not as it was meant.
+    Note,
+    /// It does not work.
+    Error,
+}
+
+/// A JSON text in a file.
+struct Text<'a> {
+    /// What it is, for messages; empty where it is the whole file.
+    subject: String,
+    json: &'a str,
+    lines: Lines,
+    /// Of the network, where the text has none: Multus gives it that of its object.
+    default_name: Option<&'a str>,
+    /// Whether Multus knows of a resource from which it gets the network's device.
+    has_resource: bool,
 }
 
 /// Check networks' configurations and resource lists, and change nothing
 ///
-/// Says of each file whether the plugins would take it, and if not, what is wrong and where. The exit code is 1
-/// if any of them would not work.
+/// Reads JSON, and in YAML or JSON the objects of Kubernetes that have it in them. Says of each
+/// configuration whether the plugins would take it, and if not, what is wrong, and in which line; and notes what
+/// Linkspan, or the program that it stands in for, would ignore without a word. The exit code is 1 if any of them
+/// would not work.
 #[derive(Debug, clap::Args)]
 pub(super) struct Validate {
-    /// Such as /etc/cni/net.d/10-fast.conflist
+    /// Such as /etc/cni/net.d/10-fast.conflist, or a manifest for kubectl apply
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -50,153 +69,152 @@ pub(super) struct Validate {
 impl Validate {
     /// Says of each file whether it works; the exit code is for scripts.
     pub(super) fn run(&self) -> ExitCode {
-        let mut all_work = ExitCode::SUCCESS;
+        let mut worst = Verdict::Fine;
+        let mut said = String::new();
         for file in &self.files {
-            let line = match check(file) {
-                Ok(what) => format!("{}: {what}\n", file.display()),
-                Err(fault) => {
-                    all_work = ExitCode::FAILURE;
-                    format!("{}: {fault}\n", file.display())
-                }
-            };
-            if io::stdout().write_all(line.as_bytes()).is_err() {
-                return ExitCode::FAILURE;
+            for finding in check(file) {
+                worst = worst.max(finding.verdict);
+                said.push_str(&finding.in_file(file));
             }
         }
-        all_work
+        match io::stdout().write_all(said.as_bytes()) {
+            Ok(()) if worst < Verdict::Error => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
     }
 }
 
-/// What a file is, if all is well with it.
-fn check(file: &Path) -> Result<String, Fault> {
-    let mut text = Vec::new();
-    let opened = File::open(file).map_err(Fault::Unreadable)?;
-    opened.take(LIMIT + 1).read_to_end(&mut text).map_err(Fault::Unreadable)?;
-    if text.len() as u64 > LIMIT {
-        return Err(Fault::TooLong);
+/// What is to be said of a file, in the order of its lines.
+fn check(file: &Path) -> Vec<Finding> {
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|opened| opened.take(LIMIT + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let text =
+            format!("it can't be read: {error}. Give the path of a file that this user may read");
+        return vec![Finding::error(0, text)];
     }
-    let root: Value = serde_json::from_slice(&text).map_err(Fault::Malformed)?;
-    let config = root.as_object().ok_or(Fault::Unknown)?;
-    if config.contains_key("resourceList") {
-        let list = ResourceList::from_json(&root).map_err(|invalid| at("", invalid))?;
-        return Ok(format!("resources that work: {}", list.resources.len()));
+    if bytes.len() as u64 > LIMIT {
+        let text = format!("it has more than {LIMIT} bytes, expected a configuration");
+        return vec![Finding::error(0, text)];
     }
-    if let Some(plugins) = config.get("plugins") {
-        return check_chain(config, plugins.as_array().ok_or(Fault::Unknown)?);
-    }
-    if !config.contains_key("type") {
-        return Err(Fault::Unknown);
-    }
-    let Some(checked) = check_network(config) else {
-        return Ok("a network of somebody else's plugin, which was not looked at".to_owned());
+    let mut findings = match String::from_utf8(bytes) {
+        Ok(text) => check_text(&text),
+        Err(_) => {
+            vec![Finding::error(0, "it is no text in UTF-8, expected a configuration".to_owned())]
+        }
     };
-    let conf = checked.map_err(|invalid| at("", invalid))?;
-    Ok(format!("network {} of kind {}, which works", conf.name, conf.kind))
+    findings.sort_by_key(|finding| finding.line);
+    findings
 }
 
-/// Each plugin of a list gets the list's name and version (CNI 1.1.0, section 3).
-fn check_chain(list: &Map<String, Value>, plugins: &[Value]) -> Result<String, Fault> {
-    let mut own = 0;
-    for (index, plugin) in plugins.iter().enumerate() {
-        let mut config = plugin.as_object().ok_or(Fault::Unknown)?.clone();
-        for key in ["name", "cniVersion"] {
-            if let Some(value) = list.get(key) {
-                config.insert(key.to_owned(), value.clone());
-            }
-        }
-        if let Some(checked) = check_network(&config) {
-            checked.map_err(|invalid| at(&format!("plugins[{index}]: "), invalid))?;
-            own += 1;
-        }
+/// JSON is what begins as it; all else is YAML.
+fn check_text(text: &str) -> Vec<Finding> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return kubernetes::check(text);
     }
-    let others = plugins.len() - own;
-    Ok(format!("plugins that work: {own}; of others, not looked at: {others}"))
+    match serde_json::from_str::<Value>(text) {
+        Err(error) => {
+            // The parser's own text ends with the line and the column.
+            vec![Finding::error(error.line(), format!("it is not JSON: {error}"))]
+        }
+        Ok(root) if root.get("apiVersion").is_some() => kubernetes::check(text),
+        Ok(_) => Text::file(text).check(),
+    }
 }
 
-/// Checks what ADD would check; nothing where it is another plugin that is called.
-fn check_network(config: &Map<String, Value>) -> Option<Result<StatusConf, Invalid>> {
-    let name = config.get("type").and_then(Value::as_str).unwrap_or_default();
-    let called_as: Option<KindName> = name.parse().ok();
-    (called_as.is_some() || name == "linkspan").then(|| StatusConf::parse(config, called_as))
+impl<'a> Text<'a> {
+    /// A text that is a whole file.
+    fn file(json: &'a str) -> Self {
+        let lines = Lines::of(json, 1);
+        Self { subject: String::new(), json, lines, default_name: None, has_resource: false }
+    }
+
+    /// Checks a network, a list of plugins or a list of resources, whichever it is.
+    fn check(&self) -> Vec<Finding> {
+        let root: Value = match serde_json::from_str(self.json) {
+            Ok(root) => root,
+            Err(error) => {
+                return vec![self.error("", format!("it is not JSON: {error}"))];
+            }
+        };
+        let mut findings = match &root {
+            Value::Object(config) if config.contains_key("resourceList") => {
+                pools::check(self, &root)
+            }
+            Value::Object(config) if config.contains_key("plugins") => {
+                network::check_chain(self, config)
+            }
+            Value::Object(config) if config.contains_key("type") => {
+                network::check_single(self, config)
+            }
+            _ => {
+                let what = "it is no configuration, expected one of a network (with the key `type`), a list of \
+                            plugins (with `plugins`) or of resources (with `resourceList`)";
+                return vec![self.error("", what.to_owned())];
+            }
+        };
+        findings.extend(self.lines.twice.iter().map(|(path, first, second)| {
+            let text = format!("`{path}` stands in line {first} too: only this one counts");
+            self.finding(Verdict::Note, *second, text)
+        }));
+        findings
+    }
+
+    /// Whether it is something that is checked here, as far as can be seen without a look at its keys' values.
+    fn is_ours(json: &str) -> bool {
+        let root = serde_json::from_str::<Value>(json).ok();
+        let has = |root: &Value| {
+            let keys = ["resourceList", "plugins", "type"];
+            keys.iter().any(|key| root.get(key).is_some())
+        };
+        root.is_some_and(|root| has(&root))
+    }
+
+    fn finding(&self, verdict: Verdict, line: usize, text: String) -> Finding {
+        Finding { line, verdict, subject: self.subject.clone(), text }
+    }
+
+    fn fine(&self, text: String) -> Finding {
+        self.finding(Verdict::Fine, self.lines.line(""), text)
+    }
+
+    fn note(&self, path: &str, text: &str) -> Finding {
+        self.finding(Verdict::Note, self.lines.line(path), format!("`{path}`: {text}"))
+    }
+
+    fn error(&self, path: &str, text: String) -> Finding {
+        self.finding(Verdict::Error, self.lines.line(path), text)
+    }
+
+    /// An error of the configuration that stands at `place`.
+    fn invalid(&self, place: &str, invalid: &Invalid) -> Finding {
+        let path =
+            if place.is_empty() { invalid.key.clone() } else { format!("{place}.{}", invalid.key) };
+        let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+        let advice =
+            invalid.advice.as_ref().map(|advice| format!(". {advice}")).unwrap_or_default();
+        self.error(&path, format!("{place}{invalid}{advice}"))
+    }
 }
 
-fn at(place: &str, invalid: Invalid) -> Fault {
-    Fault::Invalid { place: place.to_owned(), invalid: Box::new(invalid) }
-}
+impl Finding {
+    fn error(line: usize, text: String) -> Self {
+        Self { line, verdict: Verdict::Error, subject: String::new(), text }
+    }
 
-fn sentence(invalid: &Invalid) -> String {
-    invalid.advice.as_ref().map(|advice| format!(". {advice}")).unwrap_or_default()
+    /// One line, as compilers write it.
+    fn in_file(&self, file: &Path) -> String {
+        let line = if self.line == 0 { String::new() } else { format!("{}:", self.line) };
+        let verdict = match self.verdict {
+            Verdict::Fine => "",
+            Verdict::Note => " note:",
+            Verdict::Error => " error:",
+        };
+        let subject =
+            if self.subject.is_empty() { String::new() } else { format!(" {}:", self.subject) };
+        format!("{}:{line}{verdict}{subject} {}\n", file.display(), self.text)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-    use tempfile::TempDir;
-
-    fn checked(text: &str) -> Result<String, String> {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("conf");
-        std::fs::write(&file, text).unwrap();
-        check(&file).map_err(|fault| fault.to_string())
-    }
-
-    #[test]
-    fn what_works_is_named() {
-        let table = [
-            (
-                json!({"name": "a", "type": "macvlan", "master": "eth0"}),
-                "network a of kind macvlan, which works",
-            ),
-            (
-                json!({"name": "a", "type": "linkspan", "kind": "sriov", "resourceName": "x.y/z"}),
-                "network a of kind sriov, which works",
-            ),
-            (
-                json!({"name": "a", "type": "bridge"}),
-                "a network of somebody else's plugin, which was not looked at",
-            ),
-            (
-                json!({"name": "a", "plugins": [{"type": "ipvlan", "ipam": {"type": "dhcp"}}, {"type": "tuning"}]}),
-                "plugins that work: 1; of others, not looked at: 1",
-            ),
-            (
-                json!({"resourceList": [{"resourceName": "a", "selectors": {"pfNames": ["ens1"]}}]}),
-                "resources that work: 1",
-            ),
-        ];
-        for (config, said) in table {
-            assert_eq!(checked(&config.to_string()), Ok(said.to_owned()));
-        }
-    }
-
-    #[test]
-    fn what_does_not_is_told_with_its_place() {
-        let table = [
-            ("{", "it is not JSON: EOF while parsing an object at line 1 column 1"),
-            (
-                r#"{"resourceList": [{"resourceName": "a"}]}"#,
-                "`resourceList[0].selectors` is nothing, expected an object of selectors, or a list of such objects. \
-                 Write `\"selectors\": {}`",
-            ),
-            (
-                r#"{"name": "a", "plugins": [{"type": "tuning"}, {"type": "macvlan", "mod": "vepa"}]}"#,
-                "plugins[1]: `mod` is \"vepa\", expected ",
-            ),
-            (
-                r#"{"name": "a", "type": "sriov", "vlan": 4095}"#,
-                "`vlan` is 4095, expected a VLAN ID from 0 to 4094",
-            ),
-            (r"[]", "it is no configuration, expected one of a network"),
-            (r#"{"name": "a"}"#, "it is no configuration, expected one of a network"),
-        ];
-        for (text, said) in table {
-            let fault = checked(text).unwrap_err();
-            assert!(fault.starts_with(said), "{text}: {fault}");
-        }
-        let long = format!("\"{}\"", "a".repeat(1 << 20));
-        assert!(checked(&long).unwrap_err().starts_with("it has more than"));
-        let missing = check(Path::new("/nobody/made/this")).unwrap_err().to_string();
-        assert!(missing.starts_with("it can't be read: No such file"), "{missing}");
-    }
-}
+mod tests;

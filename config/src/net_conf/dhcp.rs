@@ -71,7 +71,7 @@ pub enum WhenGone {
 /// Where the reference plugin's daemon listens if `ipam.daemonSocketPath` names no place.
 pub const DEFAULT_DHCP_SOCKET: &str = "/run/cni/dhcp.sock";
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "type",
     "daemonSocketPath",
     "provide",

@@ -50,7 +50,7 @@ impl RangeSet {
 /// plugin's.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "type",
     "ranges",
     "subnet",

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::ipam_call::IpamName;
 use super::kind_name::{Chosen, KindName};
+use super::{dhcp, host_local, statics};
 use crate::Invalid;
 use crate::fields::{Fields, says_nothing};
 
@@ -63,6 +65,22 @@ fn keys_of(kind: KindName) -> Vec<&'static str> {
     }
 }
 
+/// The keys that mean something in a network of this kind.
+#[must_use]
+pub fn known_keys(kind: KindName) -> Vec<&'static str> {
+    [COMMON, &keys_of(kind)].concat()
+}
+
+/// The keys that mean something in the section `ipam` of this type.
+#[must_use]
+pub fn known_ipam_keys(name: IpamName) -> &'static [&'static str] {
+    match name {
+        IpamName::HostLocal => &host_local::KEYS,
+        IpamName::Static => statics::KEYS,
+        IpamName::Dhcp => dhcp::KEYS,
+    }
+}
+
 /// Every key that means something in some network.
 #[cfg(test)]
 pub(super) fn all() -> Vec<&'static str> {
@@ -73,7 +91,7 @@ pub(super) fn all() -> Vec<&'static str> {
 /// others are ignored, as the peers ignore them.
 pub(super) fn check(root: &Fields<'_>, chosen: Chosen) -> Result<(), Invalid> {
     let is_in = |keys: &[&str], key: &str| keys.iter().any(|k| k.eq_ignore_ascii_case(key));
-    let mut known = [COMMON, &keys_of(chosen.kind)].concat();
+    let mut known = known_keys(chosen.kind);
     if chosen.kind == KindName::Ipvlan {
         // They are refused there, with the reason.
         known.extend(MAC);

@@ -35,6 +35,7 @@ pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
 pub use ipam_call::{IpamCall, IpamName};
 pub use ipvlan::IpvlanConf;
+pub use keys::{known_ipam_keys, known_keys};
 pub use kind_name::KindName;
 pub use log::LogLevel;
 pub use mac::MacChoice;

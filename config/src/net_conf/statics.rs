@@ -32,6 +32,8 @@ pub struct StaticAddress {
     pub gateway: Option<IpAddr>,
 }
 
+pub(super) const KEYS: &[&str] = &["type", "addresses", "routes", "dns"];
+
 const CIDR: &str = "an address for a pod with its prefix length, such as 10.1.2.3/24";
 
 impl StaticConf {
@@ -39,7 +41,7 @@ impl StaticConf {
     /// those of `args.cni.ips` do. Those of `CNI_ARGS` are added to the configuration's. A `GATEWAY`
     /// of `CNI_ARGS` is that of every address whose subnet it is in.
     pub(super) fn parse(ipam: &Fields<'_>, sources: &Sources<'_>) -> Result<Self, Invalid> {
-        ipam.refuse_near_misses(&["type", "addresses", "routes", "dns"])?;
+        ipam.refuse_near_misses(KEYS)?;
         let mut addresses = configured(ipam)?;
         let args = sources.root.inside("args")?.inside("cni")?;
         let [args, runtime] = [asked(&args)?, asked(&sources.runtime)?];
