@@ -164,6 +164,18 @@ fn each_flag_is_told_and_each_that_is_told_exists() {
     }
 }
 
+#[test]
+fn each_verb_of_the_command_line_is_told_and_each_that_is_told_exists() {
+    let help = Command::new(program("linkspan")).arg("--help").output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.take_while(|line| !line.is_empty());
+    let has: BTreeSet<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    let command_line = page("docs/command-line.md");
+    let told = command_line.text.lines().filter_map(|line| line.strip_prefix("## "));
+    assert_eq!(told.collect::<BTreeSet<_>>(), has, "docs/command-line.md");
+}
+
 fn told_flags(page: &Page, flag: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
     page.first_cells(&["flag"]).iter().filter_map(|cell| flag(cell)).collect()
 }
