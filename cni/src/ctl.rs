@@ -1,5 +1,6 @@
 //! The operator's command line: what `linkspan` does where no container runtime calls it.
 
+mod install;
 mod peers;
 mod validate;
 
@@ -21,6 +22,8 @@ struct CommandLine {
 /// What can be done by hand; each verb is a file below `ctl/`.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Install(install::Install),
+    Uninstall(install::Uninstall),
     Validate(validate::Validate),
 }
 
@@ -41,6 +44,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             eprint!("{}", about());
             ExitCode::SUCCESS
         }
+        Some(Verb::Install(install)) => install.run(),
+        Some(Verb::Uninstall(uninstall)) => uninstall.run(),
         Some(Verb::Validate(validate)) => validate.run(),
     }
 }

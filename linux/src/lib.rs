@@ -22,6 +22,7 @@ mod readable;
 mod rename;
 mod riders;
 mod route;
+mod signals;
 pub mod sysctl;
 mod vf;
 
@@ -42,6 +43,7 @@ pub use process::{allow_all_descriptors, inherited_listener};
 pub use random::{random_below, random_mac, random_number};
 pub use rename::rename_new;
 pub use route::Route;
+pub use signals::EndSignals;
 pub use vf::{SetVfError, VfChange, VfSettings, VfTraffic};
 
 pub mod inotify;

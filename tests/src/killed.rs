@@ -143,6 +143,29 @@ fn is_change(name: &str, line: &str) -> bool {
     }
 }
 
+/// Of a program's trace, which of each system call's calls are to be killed at.
+#[must_use]
+pub fn calls(trace: &str, at: At) -> BTreeMap<String, Vec<usize>> {
+    let (mut counts, mut calls) = (BTreeMap::new(), BTreeMap::<_, Vec<usize>>::new());
+    for line in trace.lines() {
+        let Some((name, _)) = line.split_once('(') else { continue };
+        let count = counts.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        if !NEVER.contains(&name) && (at == At::EveryCall || is_change(name, line)) {
+            calls.entry(name.to_owned()).or_default().push(*count);
+        }
+    }
+    calls
+}
+
+/// What runs a program so that it is killed before the `n`th of its system calls of this name. It dies of what the
+/// program died of.
+#[must_use]
+pub fn before(name: &str, n: usize) -> [String; 8] {
+    let (trace, inject) = (format!("trace={name}"), format!("inject={name}:signal=KILL:when={n}"));
+    ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned)
+}
+
 impl Sweep<'_> {
     /// Kills the call at each system call in turn, and returns how often that was.
     ///
@@ -155,9 +178,8 @@ impl Sweep<'_> {
         for (name, numbers) in calls {
             for n in numbers {
                 (self.steps.first)(network, pod);
-                let (trace, inject) =
-                    (format!("trace={name}"), format!("inject={name}:signal=KILL:when={n}"));
-                let strace = ["strace", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+                let strace = before(&name, n);
+                let strace: Vec<_> = strace.iter().map(String::as_str).collect();
                 let reply = (self.steps.call)(&network.inside(&strace), pod);
                 let place = format!("killed before {name} number {n}");
                 (self.steps.heal)(network, pod);
@@ -187,15 +209,6 @@ impl Sweep<'_> {
         self.assert_ended_as_expected(&reply, "a whole run");
         (self.steps.heal)(network, pod);
         (self.verify)("a whole run");
-        let (mut counts, mut calls) = (BTreeMap::new(), BTreeMap::<_, Vec<usize>>::new());
-        for line in fs::read_to_string(&trace).unwrap().lines() {
-            let Some((name, _)) = line.split_once('(') else { continue };
-            let count = counts.entry(name.to_owned()).or_insert(0);
-            *count += 1;
-            if !NEVER.contains(&name) && (self.at == At::EveryCall || is_change(name, line)) {
-                calls.entry(name.to_owned()).or_default().push(*count);
-            }
-        }
-        calls
+        calls(&fs::read_to_string(&trace).unwrap(), self.at)
     }
 }

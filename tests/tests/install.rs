@@ -1,0 +1,379 @@
+//! `linkspan install` and `linkspan uninstall` in real folders of plugins: what stands there at any moment, and that
+//! all comes back, whoever is killed in between.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use linkspan_tests::killed::{At, before, calls};
+use linkspan_tests::program::program;
+use linkspan_tests::wait::until;
+use tempfile::TempDir;
+
+/// A node's folder of plugins, and two versions of the program to come.
+struct Node {
+    folder: TempDir,
+    linkspan: PathBuf,
+    next: PathBuf,
+}
+
+/// The program without what debuggers ask for, which is most of it, and would be written thousands of times.
+static PROGRAM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("linkspan");
+    let mut strip = Command::new("strip");
+    let status = strip.arg("-o").arg(&small).arg(program("linkspan")).status().unwrap();
+    assert!(status.success());
+    fs::read(&small).unwrap()
+});
+
+const PEER: &[u8] = b"the peer's macvlan";
+
+impl Node {
+    /// With a peer's plugin, one by a symbolic link, and one that nobody asks for.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        for name in ["macvlan", "bridge"] {
+            fs::write(bin.join(name), PEER).unwrap();
+            fs::set_permissions(bin.join(name), Permissions::from_mode(0o750)).unwrap();
+        }
+        symlink("bridge", bin.join("sriov")).unwrap();
+        // Bytes after the end of a program are nothing to the system.
+        let write = |name: &str, end: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, [&PROGRAM, end].concat()).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let (linkspan, next) = (write("linkspan", b""), write("next", b"another version"));
+        Self { folder, linkspan, next }
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.folder.path().join("bin")
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.bin().join(name)).unwrap()
+    }
+
+    /// The arguments that install under its own name and these.
+    fn install(&self, names: &str) -> Vec<String> {
+        let mut words = vec!["install".to_owned(), "--into".to_owned()];
+        words.push(self.bin().to_str().unwrap().to_owned());
+        if !names.is_empty() {
+            words.extend(["--as".to_owned(), names.to_owned()]);
+        }
+        words
+    }
+
+    fn uninstall(&self) -> Vec<String> {
+        // Other tests have attachments meanwhile.
+        ["uninstall", "--force", "--from", self.bin().to_str().unwrap()].map(str::to_owned).into()
+    }
+
+    /// All that is in the folder: whose file it is, with which bytes, and may do what.
+    fn shown(&self) -> BTreeMap<PathBuf, (u64, u32, Vec<u8>)> {
+        let mut shown = BTreeMap::new();
+        let mut folders = vec![self.bin()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let about = path.symlink_metadata().unwrap();
+                if about.is_dir() {
+                    folders.push(path.clone());
+                }
+                let bytes = if about.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+                shown.insert(path, (about.ino(), about.mode(), bytes));
+            }
+        }
+        shown
+    }
+}
+
+fn run(program: &Path, arguments: &[String]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn strace(program: &Path, strace: &[String], arguments: &[String]) -> Output {
+    Command::new(&strace[0]).args(&strace[1..]).arg(program).args(arguments).output().unwrap()
+}
+
+#[test]
+fn an_install_is_undone_by_uninstall() {
+    let node = Node::new();
+    let before = node.shown();
+    let said = run(&node.linkspan, &node.install("macvlan,sriov,dhcp"));
+    for line in ["linkspan: installed\n", "dhcp: installed\n", "macvlan: installed, and what was"] {
+        assert!(said.contains(line), "{said}");
+    }
+    for name in ["linkspan", "macvlan", "sriov", "dhcp"] {
+        assert!(node.read(name) == *PROGRAM, "{name}");
+        let about = node.bin().join(name).symlink_metadata().unwrap();
+        assert!(about.is_file() && about.mode() & 0o7777 == 0o755, "{name}");
+    }
+    assert_eq!(node.read("bridge"), PEER);
+    // The installed program can take itself away.
+    let said = run(&node.bin().join("linkspan"), &node.uninstall());
+    assert!(said.contains("macvlan: is again what it was before\n"), "{said}");
+    assert_eq!(summary(&node.shown()), summary(&before));
+    let said = run(&node.linkspan, &node.uninstall());
+    assert!(said.contains("nothing is installed"), "{said}");
+    assert_eq!(summary(&node.shown()), summary(&before));
+}
+
+#[test]
+fn no_name_is_taken_that_was_not_asked_for() {
+    let node = Node::new();
+    let mut before = node.shown();
+    run(&node.linkspan, &node.install(""));
+    let mut after = node.shown();
+    after.retain(|path, _| !path.starts_with(node.bin().join(".linkspan")));
+    assert!(after.remove(&node.bin().join("linkspan")).is_some());
+    assert_eq!(after, before);
+    let refused = Command::new(&node.linkspan).args(node.install("bridge")).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("macvlan"), "{refused:?}");
+    before.retain(|path, _| path.ends_with("bridge"));
+    assert!(before.iter().all(|(path, file)| node.shown()[path] == *file));
+}
+
+#[test]
+fn a_second_install_changes_nothing() {
+    let node = Node::new();
+    run(&node.linkspan, &node.install("macvlan"));
+    let before = node.shown();
+    let said = run(&node.linkspan, &node.install("macvlan"));
+    assert_eq!(said.matches("is up to date").count(), 2, "{said}");
+    assert_eq!(summary(&node.shown()), summary(&before));
+}
+
+#[test]
+fn another_version_takes_the_place_and_what_was_there_first_comes_back() {
+    let node = Node::new();
+    let before = node.shown();
+    run(&node.linkspan, &node.install("macvlan,sriov"));
+    let said = run(&node.next, &node.install("macvlan,sriov"));
+    assert_eq!(said.matches(": updated").count(), 3, "{said}");
+    assert!(node.read("macvlan") == fs::read(&node.next).unwrap());
+    run(&node.linkspan, &node.uninstall());
+    assert_eq!(summary(&node.shown()), summary(&before));
+}
+
+#[test]
+fn a_name_that_is_not_asked_for_any_more_is_given_back() {
+    let node = Node::new();
+    run(&node.linkspan, &node.install("macvlan,dhcp"));
+    run(&node.linkspan, &node.install(""));
+    assert_eq!(node.read("macvlan"), PEER);
+    assert!(!node.bin().join("dhcp").exists());
+    assert!(node.bin().join("linkspan").exists());
+}
+
+/// The peer's own installer has brought a newer version: that is what is kept from then on.
+#[test]
+fn what_the_peer_installs_later_is_kept_too() {
+    let node = Node::new();
+    run(&node.linkspan, &node.install("macvlan"));
+    // As `cp` does it, which writes into the file that is there.
+    fs::write(node.bin().join("macvlan"), "a newer macvlan").unwrap();
+    assert!(node.read("linkspan") == *PROGRAM);
+    run(&node.linkspan, &node.install("macvlan"));
+    assert!(node.read("macvlan") == *PROGRAM);
+    run(&node.linkspan, &node.uninstall());
+    assert_eq!(node.read("macvlan"), b"a newer macvlan");
+}
+
+#[test]
+fn an_uninstall_leaves_what_the_peer_has_installed_since() {
+    let node = Node::new();
+    run(&node.linkspan, &node.install("macvlan"));
+    fs::write(node.bin().join("macvlan"), "a newer macvlan").unwrap();
+    let said = run(&node.linkspan, &node.uninstall());
+    assert!(said.contains("macvlan: is somebody else's by now"), "{said}");
+    assert_eq!(node.read("macvlan"), b"a newer macvlan");
+    assert!(!node.bin().join(".linkspan").exists());
+}
+
+/// What is killed, what was done before, and with what the node is put right.
+struct Sweep {
+    first: Option<fn(&Node)>,
+    killed: fn(&Node) -> (PathBuf, Vec<String>),
+    /// What stands under the name macvlan at any moment: one of these.
+    allowed: fn(&Node) -> Vec<Vec<u8>>,
+}
+
+impl Sweep {
+    /// Kills at every system call there is, and each time uninstalls: at once, and after another install.
+    fn run(&self) {
+        let mut kills = 0;
+        for again in [false, true] {
+            for (name, numbers) in self.calls() {
+                for n in numbers {
+                    let node = Node::new();
+                    let at_first = node.shown();
+                    let place = format!("killed before {name} number {n}");
+                    self.prepare(&node);
+                    let (program, arguments) = (self.killed)(&node);
+                    let output = strace(&program, &before(&name, n), &arguments);
+                    kills += usize::from(output.status.signal() == Some(9));
+                    self.assert_whole(&node, &place);
+                    if again {
+                        run(&node.next, &node.install("macvlan"));
+                        for name in ["linkspan", "macvlan"] {
+                            assert!(node.read(name) == fs::read(&node.next).unwrap(), "{place}");
+                        }
+                    }
+                    run(&node.linkspan, &node.uninstall());
+                    assert_eq!(summary(&node.shown()), summary(&at_first), "{place}");
+                }
+            }
+        }
+        assert!(kills > 20, "killed {kills} times");
+    }
+
+    /// A program that somebody calls is there, and whole.
+    fn assert_whole(&self, node: &Node, place: &str) {
+        let allowed = (self.allowed)(node);
+        assert!(allowed.contains(&node.read("macvlan")), "{place}: macvlan");
+        assert!(anybody_s(node).contains(&node.read("sriov")), "{place}: sriov");
+        if node.bin().join("linkspan").exists() {
+            assert!(ours(node).contains(&node.read("linkspan")), "{place}: linkspan");
+        }
+    }
+
+    fn prepare(&self, node: &Node) {
+        if let Some(first) = self.first {
+            first(node);
+        }
+    }
+
+    fn calls(&self) -> BTreeMap<String, Vec<usize>> {
+        let node = Node::new();
+        self.prepare(&node);
+        let trace = node.folder.path().join("trace");
+        let words = ["strace", "-qq", "-o", trace.to_str().unwrap()].map(str::to_owned);
+        let (program, arguments) = (self.killed)(&node);
+        let output = strace(&program, &words, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        calls(&fs::read_to_string(trace).unwrap(), At::EveryChange)
+    }
+}
+
+/// Without inode numbers of files that were copied, and with sizes for bytes: what a failure prints.
+fn summary(shown: &BTreeMap<PathBuf, (u64, u32, Vec<u8>)>) -> Vec<(String, u64, u32, usize)> {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    shown.iter().map(|(path, (ino, mode, bytes))| (name(path), *ino, *mode, bytes.len())).collect()
+}
+
+fn ours(node: &Node) -> Vec<Vec<u8>> {
+    vec![PROGRAM.clone(), fs::read(&node.next).unwrap()]
+}
+
+fn anybody_s(node: &Node) -> Vec<Vec<u8>> {
+    let mut allowed = ours(node);
+    allowed.push(PEER.to_vec());
+    allowed
+}
+
+fn installed(node: &Node) {
+    run(&node.linkspan, &node.install("macvlan,sriov"));
+}
+
+#[test]
+fn an_install_killed_anywhere_is_finished_by_the_next_or_undone() {
+    Sweep {
+        first: None,
+        killed: |node| (node.linkspan.clone(), node.install("macvlan")),
+        allowed: anybody_s,
+    }
+    .run();
+}
+
+#[test]
+fn an_update_killed_anywhere_is_finished_by_the_next_or_undone() {
+    Sweep {
+        first: Some(installed),
+        // It gives sriov back, too.
+        killed: |node| (node.next.clone(), node.install("macvlan")),
+        allowed: ours,
+    }
+    .run();
+}
+
+#[test]
+fn an_uninstall_killed_anywhere_is_finished_by_the_next_or_taken_back() {
+    Sweep {
+        first: Some(installed),
+        killed: |node| (node.linkspan.clone(), node.uninstall()),
+        allowed: anybody_s,
+    }
+    .run();
+}
+
+#[test]
+fn many_at_once_leave_one_whole_install() {
+    let node = Node::new();
+    let before = node.shown();
+    let start = |program: &Path| {
+        Command::new(program).args(node.install("macvlan,dhcp")).stdout(Stdio::null()).spawn()
+    };
+    let started: Vec<Child> = (0..8)
+        .map(|n| start(if n % 2 == 0 { &node.linkspan } else { &node.next }).unwrap())
+        .collect();
+    for mut child in started {
+        assert!(child.wait().unwrap().success());
+    }
+    let last = node.read("linkspan");
+    assert!(ours(&node).contains(&last));
+    assert!(node.read("macvlan") == last && node.read("dhcp") == last);
+    run(&node.linkspan, &node.uninstall());
+    assert_eq!(summary(&node.shown()), summary(&before));
+}
+
+/// As the first process of a container, to which no signal comes that it has not asked for.
+#[test]
+fn a_daemon_set_s_install_stays_until_it_is_ended_and_leaves_the_program() {
+    let node = Node::new();
+    let mut words = node.install("");
+    words.push("--stay".to_owned());
+    let mut child = Command::new("unshare")
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(&node.linkspan)
+        .args(words)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 64];
+    let read = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
+    assert!(String::from_utf8_lossy(&said[..read]).contains("bin/linkspan"));
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let first = fs::read_to_string(children).unwrap();
+    assert!(child.try_wait().unwrap().is_none(), "it stays");
+    let killed = Command::new("kill").args(["-TERM", first.trim()]).status().unwrap();
+    assert!(killed.success());
+    let status = until("it ends", Duration::from_mins(1), || child.try_wait().unwrap());
+    assert!(status.success(), "{status:?}");
+    assert!(node.read("linkspan") == *PROGRAM);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_with_what_to_do() {
+    let node = Node::new();
+    let mut words = node.install("");
+    words[2].push_str("/missing");
+    let refused = Command::new(&node.linkspan).args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("bin/missing: No such file") && said.contains("--into"), "{said}");
+}
