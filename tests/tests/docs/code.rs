@@ -151,31 +151,50 @@ fn each_flag_is_told_and_each_that_is_told_exists() {
     {
         let help = Command::new(program(name)).arg("--help").output().unwrap().stdout;
         let help = String::from_utf8(help).unwrap();
-        let flag = |line: &str| -> Option<String> {
-            let name = line.trim_start().strip_prefix("--")?.split([' ', ',', '=']).next()?;
-            Some(name.to_owned())
-        };
         let mut has: BTreeSet<String> = help.lines().filter_map(flag).collect();
         // Every program has them.
         has.remove("help");
-        let told: BTreeSet<String> = told_flags(&page(file), flag);
+        let told: BTreeSet<String> = told_flags(&page(file));
         assert!(has.len() > 5, "flags are found: {has:?}");
         assert_eq!(told, has, "{file}");
     }
 }
 
-#[test]
-fn each_verb_of_the_command_line_is_told_and_each_that_is_told_exists() {
-    let help = Command::new(program("linkspan")).arg("--help").output().unwrap().stdout;
-    let help = String::from_utf8(help).unwrap();
-    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let verbs = verbs.take_while(|line| !line.is_empty());
-    let has: BTreeSet<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
-    let command_line = page("docs/command-line.md");
-    let told = command_line.text.lines().filter_map(|line| line.strip_prefix("## "));
-    assert_eq!(told.collect::<BTreeSet<_>>(), has, "docs/command-line.md");
+fn help(arguments: &[&str]) -> String {
+    let help = Command::new(program("linkspan")).args(arguments).output().unwrap().stdout;
+    String::from_utf8(help).unwrap()
 }
 
-fn told_flags(page: &Page, flag: impl Fn(&str) -> Option<String>) -> BTreeSet<String> {
+/// The page has a part for each verb, under its name, with a table of its flags.
+#[test]
+fn each_verb_of_the_command_line_is_told_and_each_that_is_told_exists() {
+    let all = help(&["--help"]);
+    let verbs = all.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.take_while(|line| !line.is_empty());
+    let has: BTreeSet<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    let page = page("docs/command-line.md");
+    let parts = page.text.split("\n## ").skip(1);
+    let parts: BTreeMap<&str, &str> = parts.filter_map(|part| part.split_once('\n')).collect();
+    assert_eq!(parts.keys().copied().collect::<BTreeSet<_>>(), has, "docs/command-line.md");
+    for (verb, part) in parts {
+        let part = Page { path: verb.into(), text: part.to_owned() };
+        let mut flags: BTreeSet<String> =
+            help(&[verb, "--help"]).lines().filter_map(flag).collect();
+        flags.remove("help");
+        assert_eq!(told_flags(&part), flags, "docs/command-line.md, {verb}");
+    }
+}
+
+/// The name of the flag that a line of a help begins with, a short one before it or none.
+fn flag(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    let long = line.strip_prefix("--").or_else(|| {
+        let (short, long) = line.split_once(", --")?;
+        (short.len() == 2 && short.starts_with('-')).then_some(long)
+    });
+    Some(long?.split([' ', ',', '=']).next()?.to_owned())
+}
+
+fn told_flags(page: &Page) -> BTreeSet<String> {
     page.first_cells(&["flag"]).iter().filter_map(|cell| flag(cell)).collect()
 }
