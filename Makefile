@@ -19,7 +19,7 @@ help: ## This list
 demo: ## Boot a machine with SR-IOV NICs, give VFs to pods, and tell the story (first time: fetches it)
 	cargo bed prepare
 	cargo build --workspace --bins
-	cargo bed run --timeout 180 -- target/debug/demo
+	cargo bed run --timeout 480 -- target/debug/demo
 
 .PHONY: test
 test: sizes ## Every test: units, namespaces of this kernel, and the VM with SR-IOV NICs

@@ -28,8 +28,8 @@ pub(crate) struct Node {
 /// The pools' names, one for each PF.
 const POOLS: [&str; 2] = ["fast_a", "fast_b"];
 
-/// Far more than it takes.
-const BOUND: Duration = Duration::from_secs(20);
+/// Far more than it takes, also where the processor is emulated and others are at work.
+const BOUND: Duration = Duration::from_secs(120);
 
 impl Node {
     /// Starts kubelet and plugin, and fails unless each VF is offered, in the pool of its PF and with
