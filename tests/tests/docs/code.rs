@@ -86,6 +86,27 @@ fn each_metric_is_told_and_each_that_is_told_exists() {
     }
 }
 
+#[test]
+fn each_figure_is_of_the_last_measurement() {
+    let results = fs::read_to_string(root().join("bench/results.md")).unwrap();
+    let measured: BTreeSet<&str> =
+        results.split(|c: char| !(c.is_ascii_digit() || c == '.')).collect();
+    let readme = page("README.md").text;
+    let part = readme.split("\n## ").find(|part| part.starts_with("What it costs")).unwrap();
+    let cells = part.lines().filter(|line| line.starts_with("| ")).flat_map(|row| row.split('|'));
+    let is_unit = |word: &&str| ["ms", "MiB", "times"].contains(word);
+    let mut count = 0;
+    for cell in cells.map(str::trim) {
+        let mut words = cell.split(' ');
+        let (Some(number), Some(_)) = (words.next(), words.next().filter(is_unit)) else {
+            continue;
+        };
+        assert!(measured.contains(number), "README.md: bench/results.md has no {number} ({cell})");
+        count += 1;
+    }
+    assert!(count > 15, "figures are found: {count}");
+}
+
 /// The words of a list of the configuration's crate.
 fn listed(file: &str, begin: &str, end: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join("config/src").join(file)).unwrap();
