@@ -1,6 +1,9 @@
 //! The operator's command line: what `linkspan` does where no container runtime calls it.
 
+mod doctor;
 mod install;
+mod networks;
+mod peer_state;
 mod peers;
 mod validate;
 
@@ -24,6 +27,7 @@ struct CommandLine {
 enum Verb {
     Install(install::Install),
     Uninstall(install::Uninstall),
+    Doctor(doctor::Doctor),
     Validate(validate::Validate),
 }
 
@@ -46,6 +50,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Some(Verb::Install(install)) => install.run(),
         Some(Verb::Uninstall(uninstall)) => uninstall.run(),
+        Some(Verb::Doctor(doctor)) => doctor.run(),
         Some(Verb::Validate(validate)) => validate.run(),
     }
 }

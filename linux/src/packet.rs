@@ -9,6 +9,7 @@ mod closer;
 mod datagram;
 mod dhcp;
 mod filter;
+mod lldp;
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -21,6 +22,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, sendt
 
 pub use closer::Closer;
 pub use dhcp::{DhcpSocket, Heard, LeaseSocket};
+pub use lldp::hear_lldp;
 
 /// A socket for the packets of one protocol through one link, which never blocks.
 pub(crate) struct PacketSocket {

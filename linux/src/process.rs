@@ -1,11 +1,12 @@
-//! What a daemon is given by the one that starts it.
+//! What a daemon is given by the one that starts it, and what is behind a socket.
 #![expect(unsafe_code, reason = "a descriptor that was inherited has no owner in this program yet")]
 
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::io::FdFlags;
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 
 /// The first descriptor that systemd hands over (`sd_listen_fds(3)`).
@@ -41,4 +42,13 @@ pub fn inherited_listener() -> io::Result<Option<UnixListener>> {
 pub fn allow_all_descriptors() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
+}
+
+/// The name of the program that listens at the other end, as the kernel has it (`/proc/PID/comm`); none where that is
+/// in another PID namespace, or gone.
+#[must_use]
+pub fn program_behind(stream: &UnixStream) -> Option<String> {
+    let pid = socket_peercred(stream).ok()?.pid.as_raw_nonzero().get();
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
 }
