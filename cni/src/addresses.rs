@@ -12,6 +12,7 @@ use linkspan_linux::{
 };
 use linkspan_types::IfName;
 
+use crate::log;
 use crate::spec::{AddResult, CniError, Code};
 
 /// How long an ADD waits for a carrier, without which an announcement is lost.
@@ -84,7 +85,7 @@ pub fn configure(
     let may_hear_itself = nature.may_hear_itself && !duplicates.wait_v6;
     let audience = if may_hear_itself { Audience::Routers } else { Audience::Nodes };
     if let Err(e) = tell_neighbours(pod, link, &untold, audience, carrier) {
-        eprintln!("linkspan: the neighbours of {name} were not told of its addresses: {e}");
+        log::warning(format_args!("the neighbours of {name} were not told of its addresses: {e}"));
     }
     Ok(())
 }

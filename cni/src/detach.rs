@@ -12,6 +12,7 @@ use crate::journal::{AttachmentKey, Record};
 use crate::kind::child::{self, ChildKind};
 use crate::kind::sriov::{RestoreError, Restored, restore};
 use crate::kind::{Claim, LinkRecord, pool};
+use crate::log;
 use crate::node::Node;
 use crate::spec::{Attachment, CniError, Code};
 
@@ -136,10 +137,10 @@ fn undo_link(node: &Node, host: &mut RouteSocket, record: &Record) -> Result<(),
         LinkRecord::Vf(vf) => {
             if let Restored::Renamed(name) = restore(&node.sysfs, host, vf, &key.interface, netns)?
             {
-                eprintln!(
-                    "linkspan: VF {} is back as {name}, because another link has its name now",
+                log::warning(format_args!(
+                    "VF {} is back as {name}, because another link has its name now",
                     vf.device
-                );
+                ));
             }
         }
         LinkRecord::Child(child) => {

@@ -8,6 +8,7 @@ use crate::detach::{join, undo};
 use crate::ipam::delegate::Delegate;
 use crate::ipam::{dhcp, host_local};
 use crate::journal::{AttachmentKey, Record};
+use crate::log;
 use crate::node::Node;
 use crate::spec::{AttachmentId, CniError, Network};
 
@@ -32,12 +33,12 @@ pub fn gc(node: &Node, network: &Network, valid: &[AttachmentId]) -> Result<(), 
 pub(crate) fn free_addresses(conf: &TeardownConf, valid: &[AttachmentId]) -> Result<(), CniError> {
     if let Some(folder) = &conf.host_local_data_dir {
         for reservation in host_local::retain(folder, &conf.name, valid)? {
-            say(&reservation);
+            log::warning(format_args!("removed {reservation}"));
         }
     }
     if let Some(socket) = &conf.dhcp_socket {
         for lease in dhcp::retain(socket, &conf.name, valid) {
-            say(&lease);
+            log::warning(format_args!("removed {lease}"));
         }
     }
     Ok(())
@@ -55,13 +56,9 @@ fn undo_records(
     let mut failures = Vec::new();
     for record in node.journal().all()?.iter().filter(|record| is_stale(record)) {
         match undo(node, &mut host, record) {
-            Ok(()) => say(&record.key),
+            Ok(()) => log::warning(format_args!("removed {}", record.key)),
             Err(error) => failures.push(error),
         }
     }
     Ok(failures)
-}
-
-fn say(what: &dyn std::fmt::Display) {
-    eprintln!("linkspan: removed {what}");
 }

@@ -15,6 +15,7 @@ pub mod ipam;
 pub mod ipam_plugin;
 pub mod journal;
 pub mod kind;
+pub mod log;
 pub mod node;
 mod plugin;
 pub mod pod;

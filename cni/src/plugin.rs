@@ -10,7 +10,7 @@ use crate::face::Face;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, check, ctl, detach, gc, ipam_plugin, status};
+use crate::{attach, check, ctl, detach, gc, ipam_plugin, log, status};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
@@ -19,7 +19,7 @@ pub fn run() -> ExitCode {
         return ctl::run(std::env::args_os());
     }
     let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
-        Ok(call) => (call.version(), serve(own_face(), call)),
+        Ok(call) => (call.version(), serve_logged(own_face(), call)),
         Err(error) => (Version::NEWEST, Err(error.into())),
     };
     let (reply, status) = match outcome {
@@ -31,6 +31,14 @@ pub fn run() -> ExitCode {
         // Nobody reads the reply; what was done stays done, and the runtime will call DEL.
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+fn serve_logged(face: Face, call: Call) -> Result<Option<Value>, CniError> {
+    let verb = call.verb();
+    log::begin(&call, face);
+    let outcome = serve(face, call);
+    log::end(verb, outcome.as_ref().map(Option::as_ref));
+    outcome
 }
 
 fn own_face() -> Face {

@@ -4,10 +4,6 @@
 pub mod conversation;
 pub mod counts;
 pub mod http;
+pub mod log;
 pub mod metrics;
 pub mod socket;
-
-/// Logs to standard error from now on.
-pub fn log_to_stderr() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
-}

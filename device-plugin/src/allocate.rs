@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::inventory::DeviceId;
 use crate::offers::Offer;
-use crate::pools::{Health, Member};
+use crate::pools::{Health, Member, PoolName};
 use crate::prepare::{self, Host};
 
 /// Answers for one container.
@@ -24,12 +24,15 @@ pub(crate) fn allocate(
         })
     });
     match &answer {
-        Ok(_) => tracing::info!("{pool}: allocated {}", request.devices_ids.join(", ")),
-        Err(refused) => {
-            tracing::warn!("{pool}: refused to allocate: {}", refused.message());
-        }
+        Ok(_) => tracing::info!(%pool, devices = request.devices_ids.join(","), "allocated"),
+        Err(refused) => tell_refused(pool, request, refused.message()),
     }
     answer
+}
+
+/// The kubelet tells the pod, and does not say here which one it is.
+pub(crate) fn tell_refused(pool: &PoolName, request: &ContainerAllocateRequest, why: &str) {
+    tracing::warn!(%pool, devices = request.devices_ids.join(","), "refused to allocate: {why}");
 }
 
 /// Notes that devices are about to be a pod's, and binds them to `vfio-pci` where the pool does so for each pod.
@@ -43,7 +46,7 @@ pub(crate) async fn bind_for_pod(
     let devices: Vec<_> = members.iter().filter_map(|member| member.device.id.pci()).collect();
     let pool = &offer.pool.name;
     let refused = |error: String| {
-        tracing::warn!("{pool}: refused to allocate: {error}");
+        tell_refused(pool, request, &error);
         Status::failed_precondition(error)
     };
     host.changing.wait(&devices).await.map_err(|error| refused(error.to_string()))?;

@@ -68,6 +68,8 @@ impl Devices {
             Ok(holders) => holders.held_by(pod_namespace, pod_name, resource),
             Err(error) => return HeldDevicesReply { error: in_full(error), ..reply },
         };
+        let pod = format_args!("{pod_namespace}/{pod_name}");
+        tracing::debug!(%pod, %resource, ?held, "asked what a pod holds");
         match held {
             Held::Nothing => reply,
             Held::Devices(devices) => HeldDevicesReply { pod_is_known: true, devices, ..reply },

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use linkspan_daemon::http;
+use linkspan_daemon::log::{self, Fatal};
 use linkspan_linux::inotify::DirectoryWatch;
 use linkspan_linux::pci::Sysfs;
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,27 +49,24 @@ use register::Way;
 use watch::NodeWatch;
 
 fn main() -> ExitCode {
-    linkspan_daemon::log_to_stderr();
-    let outcome = match Request::parse(std::env::args().skip(1)) {
+    match Request::parse(std::env::args().skip(1)) {
         Ok(Request::Help) => {
             print!("{}", options::HELP);
-            Ok(())
+            ExitCode::SUCCESS
         }
         Ok(Request::Version) => {
             println!("linkspan-device-plugin {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
+            ExitCode::SUCCESS
         }
-        Ok(Request::Run(options)) => run(&options),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Request::Run(options)) => log::run(&options.log, || {
+            run(&options).map_err(|error| {
+                let advice = error.downcast_ref::<ConfigurationError>().and_then(|e| e.advice());
+                let advice = advice.map(ToOwned::to_owned).unwrap_or_default();
+                Fatal { error, advice }
+            })
+        }),
         Err(error) => {
-            eprintln!("linkspan-device-plugin: {error:#}");
-            let advice = error.downcast_ref::<ConfigurationError>().and_then(|e| e.advice());
-            if let Some(advice) = advice {
-                eprintln!("{advice}.");
-            }
+            eprintln!("linkspan-device-plugin: {error}");
             ExitCode::FAILURE
         }
     }
@@ -77,7 +75,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<()> {
     if !options.ignored.is_empty() {
         let flags = options.ignored.join(", ");
-        tracing::warn!("{flags} mean nothing here: the whole log goes to standard error");
+        tracing::warn!("{flags} mean nothing here: see --log-level and --log-file");
     }
     let file = options.config_file.clone();
     let macvtap = std::env::var("DP_MACVTAP_CONF").ok();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use linkspan_config::resource_list::ResourcePrefix;
 use linkspan_daemon::http::{Address, NoAddress};
+use linkspan_daemon::log::LogOptions;
+use linkspan_log::Level;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -24,12 +26,14 @@ linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
                           [/var/run/cdi]
   --device-info-dir PATH  where Multus looks for what pods were given
                           [/var/run/k8s.cni.cncf.io/devinfo/dp]
+  --log-level LEVEL       panic, error, warning, info or debug [info]
+  --log-file PATH         a file that the log is added to [standard error]
   --sysfs-root PATH       another sysfs than /sys, for tests
   --dev-root PATH         where the host's device nodes are seen [/dev]
   --help, --version
 
-The flags of sriov-network-device-plugin for its log are accepted, and mean nothing: the
-log goes to standard error. The configuration is followed while it runs; SIGHUP makes it
+The flags of sriov-network-device-plugin for its log are accepted, and mean nothing, also a
+number for --log-level. The configuration is followed while it runs; SIGHUP makes it
 read that and look at the node again, SIGTERM ends it. What the host itself uses
 is never advertised.
 ";
@@ -60,6 +64,7 @@ pub(crate) struct Options {
     pub(crate) vf_traffic: bool,
     pub(crate) sysfs_root: PathBuf,
     pub(crate) dev_root: PathBuf,
+    pub(crate) log: LogOptions,
     /// The peer's flags that were given, but mean nothing here.
     pub(crate) ignored: Vec<String>,
 }
@@ -68,7 +73,7 @@ pub(crate) struct Options {
 const PEERS_SWITCHES: [&str; 2] = ["logtostderr", "alsologtostderr"];
 
 /// ... and those that a value belongs to.
-const PEERS_VALUES: [&str; 9] = [
+const PEERS_VALUES: [&str; 8] = [
     "v",
     "vmodule",
     "stderrthreshold",
@@ -77,7 +82,6 @@ const PEERS_VALUES: [&str; 9] = [
     "log_link",
     "logbuflevel",
     "log-dir",
-    "log-level",
 ];
 
 /// The command line can't be followed.
@@ -108,6 +112,7 @@ impl Request {
             vf_traffic: true,
             sysfs_root: "/sys".into(),
             dev_root: "/dev".into(),
+            log: LogOptions::default(),
             ignored: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
@@ -133,7 +138,8 @@ impl Request {
                     options.ignore(flag);
                 }
                 "config-file" | "resource-prefix" | "kubelet-dir" | "devices-socket"
-                | "device-info-dir" | "cdi-dir" | "metrics-address" | "sysfs-root" | "dev-root" => {
+                | "device-info-dir" | "cdi-dir" | "metrics-address" | "log-level" | "log-file"
+                | "sysfs-root" | "dev-root" => {
                     let value = inline.or_else(|| arguments.next());
                     let value = value.ok_or_else(|| OptionsError::NoValue(flag.to_owned()))?;
                     options.set(flag, &value)?;
@@ -158,6 +164,10 @@ impl Options {
             "devices-socket" => self.devices_socket = value.into(),
             "metrics-address" => self.metrics_address = Some(metrics_address(value)?),
             "cdi-dir" => self.cdi_dir = value.into(),
+            "log-file" => self.log.file = Some(value.into()),
+            // The peer's is a number, which its own manifests give as 10: what of it would be too much here.
+            "log-level" if value.parse::<u32>().is_ok() => self.ignore(flag),
+            "log-level" => self.log.level = log_level(value)?,
             "device-info-dir" => self.device_info_dir = value.into(),
             "sysfs-root" => self.sysfs_root = value.into(),
             _ => self.dev_root = value.into(),
@@ -171,6 +181,14 @@ fn prefix(value: &str) -> Result<ResourcePrefix, OptionsError> {
         flag: "resource-prefix",
         value: error.text,
         expected: error.expected,
+    })
+}
+
+fn log_level(value: &str) -> Result<Level, OptionsError> {
+    value.parse().map_err(|()| OptionsError::BadValue {
+        flag: "log-level",
+        value: value.to_owned(),
+        expected: Level::EXPECTED,
     })
 }
 
@@ -230,9 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn the_log_has_a_level_and_a_file() {
+        let line = "--log-level 10 --log-level warning --log-file /var/log/x";
+        let Request::Run(options) = parse(line).unwrap() else { panic!("{line}") };
+        assert_eq!(options.log.level, Level::Warning);
+        assert_eq!(options.log.file, Some(PathBuf::from("/var/log/x")));
+    }
+
+    #[test]
     fn what_can_not_be_followed_is_said_plainly() {
         let table = [
-            ("--log-file=x", r#""--log-file=x" is not a flag of this program; see --help"#),
+            ("--logfile=x", r#""--logfile=x" is not a flag of this program; see --help"#),
+            (
+                "--log-level=loud",
+                r#"--log-level is "loud", expected a log level: panic, error, warning, info or debug"#,
+            ),
             ("--log_dir", "--log_dir needs a value; see --help"),
             ("serve", r#""serve" is not a flag of this program; see --help"#),
             ("--config-file", "--config-file needs a value; see --help"),

@@ -16,6 +16,7 @@ use linkspan_proto::deviceplugin::{
 use linkspan_types::IfName;
 use tonic::Status;
 
+use crate::allocate;
 use crate::holders::PodResources;
 use crate::inventory::Interfaces;
 use crate::offers::Offer;
@@ -92,12 +93,12 @@ pub(crate) async fn allocate(
         });
         let made = made.await.map_err(|error| Status::internal(error.to_string()))?;
         response.devices.push(made.map_err(|error| {
-            let error = anyhow::Error::new(error);
-            tracing::warn!("{pool}: refused to allocate: {error:#}");
-            Status::failed_precondition(format!("{error:#}"))
+            let error = format!("{:#}", anyhow::Error::new(error));
+            allocate::tell_refused(pool, request, &error);
+            Status::failed_precondition(error)
         })?);
     }
-    tracing::info!("{pool}: allocated {}", request.devices_ids.join(", "));
+    tracing::info!(%pool, devices = request.devices_ids.join(","), "allocated");
     Ok(response)
 }
 

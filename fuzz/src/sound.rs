@@ -9,7 +9,7 @@ use linkspan_config::net_conf::{
 use linkspan_types::{MacAddr, MacvlanMode, VlanId};
 
 pub(crate) fn network(conf: &NetConf) {
-    let paths = [&conf.device_info_file, &conf.log_file];
+    let paths = [&conf.device_info_file, &conf.log.file];
     paths.into_iter().flatten().for_each(|path| stays(path));
     ipam(&conf.ipam);
     match &conf.kind {

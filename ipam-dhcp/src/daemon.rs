@@ -25,6 +25,7 @@ use linkspan_linux::{Alarm, Closer, Netns, random_number, since_boot};
 use linkspan_types::MacAddr;
 use tokio::sync::mpsc;
 
+use crate::about::about;
 use crate::key::Key;
 use crate::lease_store::{LeaseStore, StoreError};
 use crate::metrics::Counts;
@@ -266,8 +267,8 @@ impl Daemon {
         match self.store.write(&held.record(lease)) {
             // A pod that runs needs its address more than a restart of this program needs to know it.
             Err(error) if held.in_use => {
-                let (key, error) = (&held.holder.key, anyhow::Error::new(error));
-                tracing::error!("{key}: a restart will not know its lease: {error:#}");
+                let error = anyhow::Error::new(error);
+                about!(error, held.holder, "a restart will not know its lease: {error:#}");
                 Ok(())
             }
             kept => kept,
@@ -279,7 +280,7 @@ impl Daemon {
         let Some(held) = self.held.get(&id) else { return };
         self.counts.orphans.add_one();
         let holder = &held.holder;
-        tracing::info!("{} is gone, and its lease is forgotten", holder.key);
+        about!(info, *holder, "its pod is gone, and its lease is forgotten");
         if holder.release_when_gone {
             self.step(id, give_back);
         } else if let Some(held) = self.held.remove(&id) {

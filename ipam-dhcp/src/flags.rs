@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use linkspan_daemon::http::{Address, NoAddress};
+use linkspan_daemon::log::LogOptions;
+use linkspan_log::Level;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -17,6 +19,8 @@ linkspan-dhcp: acquires and keeps the DHCP leases of pods
   --resendtimeout TIME    how long a pod waits for its address at most, such as 30s or 1m30s [30s]
   --metrics-address ADDR  serve /metrics, /healthz and /readyz on IP:PORT, :PORT or unix:/PATH [nowhere]
   --lease-dir PATH        where leases are kept while the machine runs [/run/linkspan/leases]
+  --log-level LEVEL       panic, error, warning, info or debug [info]
+  --log-file PATH         a file that the log is added to [standard error]
   --help, --version
 
 -timeout and -resendmax of the reference daemon are accepted, and mean nothing: messages are sent again as
@@ -45,6 +49,7 @@ pub(crate) struct Flags {
     pub(crate) patience: Duration,
     pub(crate) metrics_address: Option<Address>,
     pub(crate) lease_dir: PathBuf,
+    pub(crate) log: LogOptions,
     /// The reference's flags that were given, but mean nothing here.
     pub(crate) ignored: Vec<String>,
 }
@@ -70,6 +75,7 @@ impl Default for Flags {
             patience: Duration::from_secs(30),
             metrics_address: None,
             lease_dir: "/run/linkspan/leases".into(),
+            log: LogOptions::default(),
             ignored: Vec::new(),
         }
     }
@@ -94,7 +100,7 @@ impl Request {
                 "version" => return Ok(Self::Version),
                 "broadcast" => flags.broadcast = switch(flag, inline)?,
                 "socketpath" | "hostprefix" | "pidfile" | "timeout" | "resendmax"
-                | "resendtimeout" | "metrics-address" | "lease-dir" => {
+                | "resendtimeout" | "metrics-address" | "lease-dir" | "log-level" | "log-file" => {
                     let value = inline.or_else(|| arguments.next());
                     flags.set(flag, value.ok_or_else(|| FlagsError::NoValue(flag.to_owned()))?)?;
                 }
@@ -118,6 +124,10 @@ impl Flags {
             "hostprefix" => self.host_prefix = value.into(),
             "pidfile" => self.pid_file = (!value.is_empty()).then(|| value.into()),
             "lease-dir" => self.lease_dir = value.into(),
+            "log-file" => self.log.file = Some(value.into()),
+            "log-level" => {
+                self.log.level = value.parse().map_err(|()| bad(value, Level::EXPECTED))?;
+            }
             "metrics-address" => {
                 let address = value.parse().map_err(|_| bad(value, NoAddress::EXPECTED))?;
                 self.metrics_address = Some(address);
@@ -187,9 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_of_the_reference_is_followed() {
+    fn a_command_line_of_the_reference_is_followed_with_our_own_flags() {
         let line = "daemon -hostprefix /host -socketpath=/s -pidfile /p -broadcast=true -timeout 10s \
-                    -resendmax=62s -resendtimeout 1m30s";
+                    -resendmax=62s -resendtimeout 1m30s --log-level debug --log-file=/l";
         let expected = Flags {
             socket: "/s".into(),
             host_prefix: "/host".into(),
@@ -197,6 +207,7 @@ mod tests {
             broadcast: true,
             patience: Duration::from_secs(90),
             ignored: vec!["--timeout".into(), "--resendmax".into()],
+            log: LogOptions { level: Level::Debug, file: Some("/l".into()) },
             ..Flags::default()
         };
         assert_eq!(parse(line), Ok(expected));
@@ -212,6 +223,10 @@ mod tests {
             ("serve", r#""serve" is not a flag of this program; see --help"#),
             ("--socketpath", "--socketpath needs a value; see --help"),
             ("--broadcast=1", r#"--broadcast is "1", expected true or false"#),
+            (
+                "--log-level=loud",
+                r#"--log-level is "loud", expected a log level: panic, error, warning, info or debug"#,
+            ),
             ("-resendtimeout 208", r#"--resendtimeout is "208", expected a time from 1s to 5m"#),
             ("-resendtimeout 6m", r#"--resendtimeout is "6m", expected a time from 1s to 5m"#),
             ("-timeout soon", r#"--timeout is "soon", expected a time such as 10s or 1m30s"#),

@@ -1,6 +1,7 @@
 //! The DHCP daemon: wiring only.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod about;
 mod daemon;
 mod exchange;
 mod flags;
@@ -22,6 +23,7 @@ use anyhow::Context;
 use dlmalloc::GlobalDlmalloc;
 use linkspan_daemon::conversation;
 use linkspan_daemon::http;
+use linkspan_daemon::log;
 use linkspan_daemon::socket::SocketFile;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,23 +43,18 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 const BACKLOG: usize = 256;
 
 fn main() -> ExitCode {
-    linkspan_daemon::log_to_stderr();
-    let outcome = match Request::parse(std::env::args().skip(1)) {
+    match Request::parse(std::env::args().skip(1)) {
         Ok(Request::Help) => {
             print!("{}", flags::HELP);
-            Ok(())
+            ExitCode::SUCCESS
         }
         Ok(Request::Version) => {
             println!("linkspan-dhcp {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
+            ExitCode::SUCCESS
         }
-        Ok(Request::Run(flags)) => run(&flags),
-        Err(error) => Err(error.into()),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Request::Run(flags)) => log::run(&flags.log, || run(&flags)),
         Err(error) => {
-            eprintln!("linkspan-dhcp: {error:#}");
+            eprintln!("linkspan-dhcp: {error}");
             ExitCode::FAILURE
         }
     }

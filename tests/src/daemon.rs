@@ -81,10 +81,10 @@ impl Daemon {
         Self::start_by(&wrapper, "linkspan-device-plugin", arguments.as_flattened())
     }
 
-    /// What it has written to standard error so far.
+    /// What it has written to standard error so far, quotes within a sentence as they were said.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.log.path()).unwrap()
+        std::fs::read_to_string(self.log.path()).unwrap().replace("\\\"", "\"")
     }
 
     /// Its process ID.

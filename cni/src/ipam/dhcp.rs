@@ -21,6 +21,7 @@ use linkspan_types::{MacAddr, VlanId};
 
 use crate::addresses;
 use crate::asked;
+use crate::log;
 use crate::pod::Pod;
 use crate::spec::{AddResult, Attachment, AttachmentId, CniError, Code};
 pub use error::DhcpError;
@@ -95,7 +96,7 @@ impl<'a> Dhcp<'a> {
             at.link.up = true;
             // What is sent without a carrier is lost, and sent again only seconds later.
             if let Err(e) = addresses::wait_for_carrier(socket, at.link) {
-                eprintln!("linkspan: {name} may have no carrier yet: {e}");
+                log::warning(format_args!("{name} may have no carrier yet: {e}"));
             }
             Ok::<_, NetlinkError>(())
         })?;
@@ -103,7 +104,7 @@ impl<'a> Dhcp<'a> {
             attachment: Some(self.key()),
             netns: self.netns.to_string_lossy().into_owned(),
             wishes: Some(self.wishes(at.is_ipvlan)?),
-            pod: self.pod(),
+            pod: self.attachment.args.pod().unwrap_or_default(),
             warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
         };
         let reply: AcquireReply = ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)?;
@@ -151,14 +152,6 @@ impl<'a> Dhcp<'a> {
     fn key(&self) -> dhcp::Attachment {
         key(self.network, &self.attachment.id)
     }
-
-    fn pod(&self) -> String {
-        let args = &self.attachment.args;
-        match (&args.pod_namespace, &args.pod_name) {
-            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
-            _ => String::new(),
-        }
-    }
 }
 
 /// Gives an attachment's lease back. That can't fail: where the daemon is down, it finds out later that the pod is
@@ -170,7 +163,7 @@ pub fn release(socket: &Path, network: &NetworkName, owner: &AttachmentId) {
         Ok(reply) => reply.error,
         Err(error) => CniError::from(error).msg,
     };
-    eprintln!("linkspan: a lease of network {network} was not given back: {told}");
+    log::warning(format_args!("a lease of network {network} was not given back: {told}"));
 }
 
 /// Gives back all leases of a network that are not of these attachments, and returns whose those were. It can't
@@ -189,7 +182,7 @@ pub fn retain(socket: &Path, network: &NetworkName, valid: &[AttachmentId]) -> V
         }
         Err(error) => {
             let told = CniError::from(error).msg;
-            eprintln!("linkspan: leases of network {network} were not given back: {told}");
+            log::warning(format_args!("leases of network {network} were not given back: {told}"));
             Vec::new()
         }
     }

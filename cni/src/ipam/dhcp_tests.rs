@@ -326,7 +326,7 @@ fn a_lease_that_is_ready_is_asked_for_where_the_network_keeps_some() {
     let mut without = conf(&json!({ "daemonSocketPath": "/nobody" }));
     let mut dhcp = Dhcp::new(&without, &name, &attachment, Path::new("/x"));
     assert_eq!(dhcp.take_warm("eth0", None).unwrap(), None);
-    assert_eq!(dhcp.pod(), "ns/p");
+    assert_eq!(attachment.args.pod().as_deref(), Some("ns/p"));
 
     without.prefetch = std::num::NonZero::new(4);
     let asked = daemon(WarmReply { mac: vec![2, 0, 0, 0, 0, 9] }, |socket| {

@@ -69,6 +69,13 @@ impl CniArgs {
         }
     }
 
+    /// The pod's name, as people write it: `namespace/name`.
+    #[must_use]
+    pub fn pod(&self) -> Option<String> {
+        let (namespace, name) = (self.pod_namespace.as_ref()?, self.pod_name.as_ref()?);
+        Some(format!("{namespace}/{name}"))
+    }
+
     /// The part that decides what a configuration comes to.
     #[must_use]
     pub fn runtime_inputs(&self) -> RuntimeInputs {

@@ -145,16 +145,43 @@ impl Call {
 }
 
 impl Call {
-    /// The version in which the call is answered.
+    /// The verb, as it is called by.
     #[must_use]
-    pub fn version(&self) -> Version {
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Add { .. } => "ADD",
+            Self::Del { .. } => "DEL",
+            Self::Check { .. } => "CHECK",
+            Self::Gc { .. } => "GC",
+            Self::Status { .. } => "STATUS",
+            Self::Version { .. } => "VERSION",
+        }
+    }
+
+    /// The attachment that the call is about, if it is about one.
+    #[must_use]
+    pub fn attachment(&self) -> Option<&Attachment> {
         match self {
             Self::Add { attachment, .. }
             | Self::Del { attachment, .. }
-            | Self::Check { attachment, .. } => attachment.network.version,
-            Self::Gc { network, .. } | Self::Status { network } => network.version,
-            Self::Version { .. } => Version::NEWEST,
+            | Self::Check { attachment, .. } => Some(attachment),
+            Self::Gc { .. } | Self::Status { .. } | Self::Version { .. } => None,
         }
+    }
+
+    /// The network that the call is about; VERSION is about none.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        match self {
+            Self::Gc { network, .. } | Self::Status { network } => Some(network),
+            _ => self.attachment().map(|attachment| &attachment.network),
+        }
+    }
+
+    /// The version in which the call is answered.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.network().map_or(Version::NEWEST, |network| network.version)
     }
 }
 

@@ -37,7 +37,7 @@ pub use ipam_call::{IpamCall, IpamName};
 pub use ipvlan::IpvlanConf;
 pub use keys::{known_ipam_keys, known_keys};
 pub use kind_name::KindName;
-pub use log::LogLevel;
+pub use log::LogConf;
 pub use mac::MacChoice;
 pub use macvlan::{MacvlanConf, MacvlanSharing};
 pub use macvtap::{MacvtapConf, MacvtapSource};
@@ -74,10 +74,8 @@ pub struct NetConf {
     pub prev_result: Option<Value>,
     /// Where Multus wants a description of the device (device-info-spec 1.1.0).
     pub device_info_file: Option<PathBuf>,
-    /// The least severe message to log.
-    pub log_level: LogLevel,
-    /// Where to log; standard error where it is not set.
-    pub log_file: Option<PathBuf>,
+    /// How much is logged, and where.
+    pub log: LogConf,
 }
 
 /// What each kind needs to know.
@@ -125,8 +123,7 @@ impl NetConf {
             dns: Dns::parse(root)?,
             prev_result: root.get("prevResult").cloned(),
             device_info_file: sources.runtime.absolute_path("CNIDeviceInfoFile")?,
-            log_level: LogLevel::parse(root)?,
-            log_file: root.absolute_path("logFile")?,
+            log: LogConf::parse(root)?,
         })
     }
 

@@ -32,7 +32,8 @@ fn what_multus_passes_is_taken() {
     assert_eq!(conf.ipam, IpamConf::None);
     assert_eq!(conf.dns.search, ["a.b"]);
     assert_eq!(conf.device_info_file, Some(PathBuf::from("/run/x")));
-    assert_eq!(conf.log_level, LogLevel::Debug);
+    assert_eq!(conf.log.level(), linkspan_log::Level::Debug);
+    assert_eq!(conf.log.file, Some(PathBuf::from("/var/log/linkspan.log")));
     assert_eq!(conf.prev_result, Some(json!({"cniVersion": "1.1.0"})));
     assert!(conf.is_chained());
     assert_eq!(conf.kind.name(), KindName::Sriov);

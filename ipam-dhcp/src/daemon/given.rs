@@ -5,6 +5,7 @@ use linkspan_dhcp::lease::Lease;
 
 use super::held::Held;
 use super::{Daemon, now};
+use crate::about::about;
 use crate::interface;
 use crate::warm::Stage;
 
@@ -21,10 +22,11 @@ impl Daemon {
             held.until = None;
         }
         if let Err(error) = self.keep(held, lease.clone()) {
-            tracing::error!("{}: its lease is given up: {error}", held.holder.key);
+            about!(error, held.holder, "its lease is given up: {error}");
             return false;
         }
         if let Some(waiting) = held.waiting.take() {
+            about!(info, held.holder, address = %lease.address, server = %lease.server, "it has a lease");
             return waiting.reply.send(Ok((lease, held.client.mac()))).is_ok();
         }
         if !held.in_use {
@@ -49,28 +51,30 @@ impl Daemon {
         match given {
             Ok(()) => {
                 held.restore = false;
-                tracing::info!("{} has {} now", held.holder.key, lease.address);
+                about!(info, held.holder, address = %lease.address, "its interface is as the lease has it now");
             }
             Err(error) => {
                 // Tried again when the lease is looked at next.
                 held.restore = true;
-                let (holder, error) = (&held.holder, anyhow::Error::new(error));
-                tracing::error!("{} can't be given {}: {error:#}", holder.key, lease.address);
+                let error = anyhow::Error::new(error);
+                about!(error, held.holder, "it can't be given {}: {error:#}", lease.address);
             }
         }
     }
 
     pub(super) fn lost(&mut self, held: &mut Held, lease: &Lease, why: Why) {
-        let (key, address) = (&held.holder.key, lease.address);
+        let (holder, address) = (&held.holder, lease.address);
         match why {
-            Why::Refused => tracing::warn!("{key}: the server has taken {address} back"),
+            Why::Refused => about!(warn, *holder, "the server has taken {address} back"),
             Why::Expired => {
                 self.counts.expirations.add_one();
-                tracing::warn!("{key}: the time of {address} is over, and no server gave more");
+                about!(warn, *holder, "the time of {address} is over, and no server gave more");
             }
             Why::Taken(mac) => {
-                tracing::warn!(
-                    "{key}: {address} is in use by the host with MAC {mac}, and given up"
+                about!(
+                    warn,
+                    *holder,
+                    "{address} is in use by the host with MAC {mac}, and given up"
                 );
             }
         }
@@ -87,7 +91,7 @@ impl Daemon {
             .and_then(|mut interface| Ok(interface.take(lease, held.holder.route_metric)?));
         if let Err(error) = taken {
             let error = anyhow::Error::new(error);
-            tracing::error!("{address} can't be taken from {}: {error:#}", held.holder.key);
+            about!(error, held.holder, "{address} can't be taken from it: {error:#}");
         }
         held.stale = Some(lease.clone());
     }

@@ -9,6 +9,7 @@ use linkspan_linux::ArpProbe;
 
 use super::held::Held;
 use super::{Daemon, Id, now};
+use crate::about::about;
 use crate::exchange::{self, Exchange, Listener};
 use crate::interface::InterfaceError;
 
@@ -29,8 +30,8 @@ impl Daemon {
             sent => sent,
         };
         if let Err(error) = sent {
-            let (holder, error) = (&held.holder, anyhow::Error::new(error));
-            tracing::warn!("{}: a message was not sent: {error:#}", holder.key);
+            let error = anyhow::Error::new(error);
+            about!(warn, held.holder, "a message was not sent: {error:#}");
         }
     }
 
@@ -80,8 +81,8 @@ impl Daemon {
             }
             // The client goes on without an answer.
             Err(error) => {
-                let (holder, error) = (&held.holder, anyhow::Error::new(error));
-                tracing::warn!("{}: {address} was not looked for: {error:#}", holder.key);
+                let error = anyhow::Error::new(error);
+                about!(warn, held.holder, "{address} was not looked for: {error:#}");
             }
         }
     }

@@ -4,6 +4,7 @@ use linkspan_dhcp::client::{Client, Event};
 use linkspan_dhcp::moment::Moment;
 
 use super::{Daemon, now};
+use crate::about::about;
 use crate::lease_store::{Record, StoreError};
 use crate::warm::Stage;
 
@@ -24,7 +25,7 @@ impl Daemon {
         let client = match Client::new(holder.mac, holder.wishes.clone()) {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!("the lease of {} is lost: {error}", holder.key);
+                about!(error, holder, "its lease is lost: {error}");
                 return;
             }
         };

@@ -13,6 +13,7 @@ use linkspan_types::MacAddr;
 use super::held::{Held, Holder};
 use super::messages::SendError;
 use super::{Daemon, Id, Wanted, now};
+use crate::about::about;
 use crate::interface::Interface;
 use crate::key::Key;
 use crate::warm::{Nursery, Prefetch, Stage, Warm, client_id, digits, of_nobody};
@@ -47,7 +48,7 @@ impl Daemon {
         let mac = held.holder.mac;
         let lease = held.client.lease().cloned()?;
         if let Err(error) = self.keep(&held, lease) {
-            tracing::error!("{key} can't have the lease that is ready: {error}");
+            about!(error, held.holder, "it can't have the lease that is ready: {error}");
             held.holder.key = before;
             held.set_stage(Stage::Ready);
             held.until = None;
@@ -160,7 +161,7 @@ impl Daemon {
         let (Some(nursery), Some(index)) = (&self.nursery, held.link.take()) else { return };
         if let Err(error) = nursery.delete(&self.home, index) {
             let error = anyhow::Error::new(error);
-            tracing::warn!("the link of {} stays: {error:#}", held.holder.key);
+            about!(warn, held.holder, "its link stays: {error:#}");
         }
     }
 }

@@ -115,7 +115,7 @@ fn a_bad_configuration_takes_nothing_down_and_is_named_once() {
     let message = format!(
         "the configuration stays as it was: {} can't be used: `resourceList[0].selectors.pfNames[0]` \
          is \"ens1#3-1\", expected the name of a PF's interface, alone or with rising ranges of VFs: \
-         \"ens1f0#0,2-7\"\n",
+         \"ens1f0#0,2-7\"",
         node.config().display()
     );
     until("named", BOUND, || node.plugin.log().contains(&message).then_some(()));

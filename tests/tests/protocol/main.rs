@@ -4,6 +4,7 @@
 mod delegate;
 mod devices;
 mod ipam;
+mod logs;
 mod reference;
 mod verbs;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         verbs::cases()
             .into_iter()
             .chain(ipam::cases())
+            .chain(logs::cases())
             .chain(reference::cases())
             .chain(delegate::cases())
             .chain(devices::cases()),
