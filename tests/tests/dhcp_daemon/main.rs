@@ -6,6 +6,7 @@ mod crowd;
 mod gone;
 mod hostile;
 mod kept;
+mod privileges;
 mod restarted;
 mod warm;
 
@@ -22,7 +23,7 @@ use linkspan_tests::pods::Pod;
 fn main() -> ExitCode {
     let cases = kept::cases().into_iter().chain(gone::cases()).chain(restarted::cases());
     let cases = cases.chain(activated::cases()).chain(hostile::cases());
-    harness::main(cases.chain(crowd::cases()).chain(warm::cases()))
+    harness::main(cases.chain(crowd::cases()).chain(warm::cases()).chain(privileges::cases()))
 }
 
 /// Longer than anything takes that is waited for here.
