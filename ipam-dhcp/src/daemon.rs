@@ -29,15 +29,16 @@ use crate::about::about;
 use crate::key::Key;
 use crate::lease_store::{LeaseStore, StoreError};
 use crate::metrics::Counts;
+use crate::turns::Turns;
 use crate::wakes::Wakes;
 use crate::warm::{Nursery, Prefetch};
 
 pub(crate) use asked::{Ask, Refusal, Wanted};
 use held::{Held, Holder};
 
-/// How many renewals go out together, and how long it is to the next ones.
-const AT_ONCE: u32 = 16;
+/// How long it is until those are looked at again whose turn it was not, and how many of them at a time.
 const APART: Duration = Duration::from_millis(16);
+const TOGETHER: u32 = 16;
 
 /// Which client: never that of another one, unlike a [`Key`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,7 @@ pub(crate) struct Daemon {
     held: HashMap<Id, Held>,
     ids: HashMap<Key, Id>,
     wakes: Wakes,
+    turns: Turns,
     /// Made when the first lease is to be ready before its pod.
     nursery: Option<Nursery>,
     /// Clients and their sockets are numbered alike.
@@ -95,6 +97,7 @@ impl Daemon {
             held: HashMap::new(),
             ids: HashMap::new(),
             wakes: Wakes::default(),
+            turns: Turns::default(),
             nursery: None,
             last_number: 0,
         })
@@ -163,21 +166,21 @@ impl Daemon {
     /// Does all that is due, but for what can wait where there is much of it: pods that wait for their address come
     /// first, and no server has room for a thousand renewals at once.
     fn wake(&mut self, now: Moment) {
-        let mut renewals = 0;
+        let mut late = 0;
+        let mut due = Vec::new();
         while let Some(id) = self.wakes.due(now) {
             let Some(held) = self.held.get(&id) else { continue };
-            if held.waiting.is_none() && held.exchange.is_none() {
-                renewals += 1;
-                if renewals > AT_ONCE {
-                    self.wakes.set(id, Some(now.after(APART * (renewals / AT_ONCE))));
-                    continue;
-                }
-            }
-            if held.is_given_up(now) {
+            if held.can_wait(now) && !self.turns.begin(id, now) {
+                late += 1;
+                self.wakes.set(id, Some(now.after(APART * (1 + late / TOGETHER))));
+            } else if held.is_given_up(now) {
                 self.give_up(id);
-                continue;
+            } else {
+                due.push((id, self.look(id)));
             }
-            match self.look(id) {
+        }
+        for (id, look) in due {
+            match look {
                 Look::Gone => self.gone(id, Event::Release),
                 Look::Lost(lease) => drop(self.step(id, Event::Reboot(lease))),
                 Look::Well => drop(self.step(id, Event::Due)),
@@ -196,7 +199,14 @@ impl Daemon {
             return held.client.lease().filter(is_due).cloned().map_or(Look::Well, Look::Lost);
         }
         let has = match (held.holder.interface(&self.home), held.client.lease()) {
-            (Ok(mut interface), Some(lease)) => interface.has(lease.address).unwrap_or(true),
+            (Ok(mut interface), Some(lease)) => {
+                let has = interface.has(lease.address).unwrap_or(true);
+                if let Some(mac) = lease.server_mac.filter(|_| has && held.exchange.is_none()) {
+                    // Else both ask everybody for each other.
+                    let _ = interface.meet(lease.server, mac);
+                }
+                has
+            }
             (Err(error), _) if error.is_gone() => return Look::Gone,
             _ => true,
         };
@@ -253,6 +263,9 @@ impl Daemon {
             if held.exchange.is_none() && held.probe.is_none() {
                 self.drop_link(&mut held);
             }
+            if held.exchange.is_none() {
+                self.turns.end(id);
+            }
             self.wakes.set(id, held.wakes_at());
             self.held.insert(id, held);
         }
@@ -291,6 +304,7 @@ impl Daemon {
     fn forget(&mut self, id: Id, held: &Held) {
         let key = &held.holder.key;
         self.wakes.set(id, None);
+        self.turns.end(id);
         // Another client may be this interface's by now.
         if self.ids.get(key) == Some(&id) {
             self.unlist(key);

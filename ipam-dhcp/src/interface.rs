@@ -100,10 +100,10 @@ impl<'a> Interface<'a> {
         self.netns.visit(self.home, work)?
     }
 
-    /// Lets the kernel know where a server's answer came from: of a thousand pods that renew at once each would have to
-    /// ask everybody else on the link first.
-    pub(crate) fn know(&mut self, server: Ipv4Addr, mac: MacAddr) -> Result<(), NetlinkError> {
-        self.socket.add_neighbour(self.link.index, server, mac)
+    /// Has the kernel tell a server where this interface is, at the MAC that the server's answer came from: of a thousand
+    /// pods that renew at once each would have to ask everybody else on the link first, and the server for each of them.
+    pub(crate) fn meet(&mut self, server: Ipv4Addr, mac: MacAddr) -> Result<(), NetlinkError> {
+        self.socket.ask_neighbour(self.link.index, server, mac)
     }
 
     /// Whether it has this address.

@@ -10,6 +10,7 @@ mod key;
 mod lease_store;
 mod metrics;
 mod rpc;
+mod turns;
 mod wakes;
 mod warm;
 

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
 use ipnet::IpNet;
 use linkspan_types::MacAddr;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -81,26 +81,20 @@ impl RouteSocket {
         if by_packet.is_empty() { Ok(()) } else { arp::announce(index, mac, &by_packet) }
     }
 
-    /// Tells the kernel where a neighbour was seen, unless it knows of one: it sends there without asking everybody
-    /// on the link first, and then asks that neighbour alone whether it is still there.
-    pub fn add_neighbour(
+    /// Tells the kernel where a neighbour was seen, and has it ask there, and nobody else, whether that holds: the
+    /// neighbour learns from the question where the link is (RFC 826). Meanwhile the kernel sends there. Where it knows
+    /// of another place it stays with that.
+    pub fn ask_neighbour(
         &mut self,
         index: u32,
         address: Ipv4Addr,
         mac: MacAddr,
     ) -> Result<(), NetlinkError> {
         let mut seen = neighbour(index, address);
-        seen.header.state = NeighbourState::Stale;
+        seen.header.state = NeighbourState::Probe;
         seen.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
-        let action = || format!("add neighbour {address} of link {index}");
-        match self.change(
-            RouteNetlinkMessage::NewNeighbour(seen),
-            NLM_F_CREATE | NLM_F_EXCL,
-            action,
-        ) {
-            Err(error) if error.errno() == Some(Errno::EXIST) => Ok(()),
-            added => added,
-        }
+        let action = || format!("ask neighbour {address} of link {index}");
+        self.change(RouteNetlinkMessage::NewNeighbour(seen), NLM_F_CREATE, action)
     }
 
     /// Has the kernel look for the link's own address among the neighbours: what it sends for that, before it

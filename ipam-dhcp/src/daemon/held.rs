@@ -71,6 +71,15 @@ impl Held {
         self.client.wakes_at().into_iter().chain(until).chain(self.until).min()
     }
 
+    /// Whether what it is woken for is a question that may come a little later: nobody waits for the answer, and the
+    /// address is not lost before.
+    pub(super) fn can_wait(&self, now: Moment) -> bool {
+        let is_over = |lease: &Lease| lease.expires_at <= now;
+        self.waiting.is_none()
+            && self.exchange.is_none()
+            && !self.client.lease().is_some_and(is_over)
+    }
+
     /// Whether nobody waits any more for an address that never came.
     pub(super) fn is_given_up(&self, now: Moment) -> bool {
         self.until.is_some_and(|until| now >= until)

@@ -52,13 +52,7 @@ impl Daemon {
             let number = self.last_number;
             let (inputs, counts) = (self.inputs.clone(), Arc::clone(&self.counts));
             let listener = Listener { id, number, inputs, counts };
-            let mut interface = held.holder.interface(&self.home)?;
-            if let (Destination::Unicast { server, server_mac: Some(mac), .. }, false) =
-                (to, by_frame)
-            {
-                // Else it is asked for.
-                let _ = interface.know(server, mac);
-            }
+            let interface = held.holder.interface(&self.home)?;
             held.exchange = Some(Exchange::open(&interface, to, by_frame, &self.closer, listener)?);
         }
         match &held.exchange {

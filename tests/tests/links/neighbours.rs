@@ -18,7 +18,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         the_neighbours_learn_the_mac_of_every_address,
         a_tentative_address_is_not_announced,
         who_has_an_address_answers_a_probe,
-        a_neighbour_that_was_seen_is_not_asked_for,
+        a_neighbour_that_was_seen_is_asked_alone_and_learns_from_it,
     ]
 }
 
@@ -28,6 +28,8 @@ fn neighbour(pod: &Pod, address: &str) -> Option<String> {
     let all: Value = serde_json::from_str(&text).unwrap();
     all[0]["lladdr"].as_str().map(str::to_owned)
 }
+
+const BOUND: Duration = Duration::from_mins(1);
 
 fn announce(
     pod: &Pod,
@@ -99,23 +101,23 @@ fn who_has_an_address_answers_a_probe() {
     assert_eq!(neighbour(&peer, "10.81.0.3"), None);
 }
 
-fn a_neighbour_that_was_seen_is_not_asked_for() {
+fn a_neighbour_that_was_seen_is_asked_alone_and_learns_from_it() {
     let (pod, mut socket, index, peer) = two_pods("seen");
-    socket.add_address(index, "10.81.0.2/24".parse().unwrap()).unwrap();
-    let seen = || neighbour(&pod, "10.81.0.9");
-    let [first, other] = [9, 8].map(|last| MacAddr([2, 0, 0, 0, 0x80, last]));
-    socket.add_neighbour(index, "10.81.0.9".parse().unwrap(), first).unwrap();
+    let (own, theirs) = ("10.81.0.2", "10.81.0.9");
+    socket.add_address(index, format!("{own}/24").parse().unwrap()).unwrap();
+    peer.run("ip", &["address", "add", &format!("{theirs}/24"), "dev", "other"]);
+    let mac: MacAddr = peer.link("other")["address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(neighbour(&peer, own), None);
+    socket.ask_neighbour(index, theirs.parse().unwrap(), mac).unwrap();
+    wait::until("the neighbour to know", BOUND, || neighbour(&peer, own));
     // What the kernel knows it knows better.
-    socket.add_neighbour(index, "10.81.0.9".parse().unwrap(), other).unwrap();
-    assert_eq!(seen(), Some(first.to_string()));
-    let netns = Netns::open(&pod.netns()).unwrap();
-    let sent = netns.within(|| {
-        let socket = std::net::UdpSocket::bind("10.81.0.2:0")?;
-        socket.send_to(b"to whom it concerns", "10.81.0.9:9")
-    });
-    assert_eq!(sent.unwrap().unwrap(), 19);
-    // A packet that waits for an answer to a broadcast has not left, and its entry says so.
-    let state = pod.run("ip", &["neighbour", "show", "10.81.0.9"]);
-    assert!(state.contains("DELAY"), "{state}");
-    drop(peer);
+    let other = MacAddr([2, 0, 0, 0, 0x80, 8]);
+    socket.ask_neighbour(index, theirs.parse().unwrap(), other).unwrap();
+    assert_eq!(neighbour(&pod, theirs), Some(mac.to_string()));
+    // One that is not there would hear a broadcast, and no question for itself.
+    let nobody = "10.81.0.10";
+    peer.run("ip", &["address", "add", &format!("{nobody}/24"), "dev", "other"]);
+    socket.ask_neighbour(index, nobody.parse().unwrap(), other).unwrap();
+    let gives_up = || pod.run("ip", &["neighbour", "show", nobody]).contains("FAILED");
+    wait::until("nobody to answer", BOUND, || gives_up().then_some(()));
 }
