@@ -1,7 +1,9 @@
 //! The operator's command line: what `linkspan` does where no container runtime calls it.
 
+mod answer;
 mod doctor;
 mod install;
+mod migrate;
 mod networks;
 mod peer_state;
 mod peers;
@@ -28,6 +30,7 @@ enum Verb {
     Install(install::Install),
     Uninstall(install::Uninstall),
     Doctor(doctor::Doctor),
+    Migrate(migrate::Migrate),
     Validate(validate::Validate),
 }
 
@@ -51,6 +54,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Verb::Install(install)) => install.run(),
         Some(Verb::Uninstall(uninstall)) => uninstall.run(),
         Some(Verb::Doctor(doctor)) => doctor.run(),
+        Some(Verb::Migrate(migrate)) => migrate.run(),
         Some(Verb::Validate(validate)) => validate.run(),
     }
 }

@@ -17,7 +17,8 @@ use crate::node::Node;
 use plugin_folder::{FolderError, Outcome, PluginFolder};
 
 /// The peers whose names can be taken: all that this program answers to.
-const PEERS: [&str; 7] = ["sriov", "macvlan", "ipvlan", "macvtap", "host-local", "static", "dhcp"];
+pub(super) const PEERS: [&str; 7] =
+    ["sriov", "macvlan", "ipvlan", "macvtap", "host-local", "static", "dhcp"];
 
 /// Put this program where the container runtime finds it, at once and whole
 ///

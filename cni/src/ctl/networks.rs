@@ -69,6 +69,11 @@ fn read(file: &Path) -> Result<Vec<Map<String, Value>>, String> {
 }
 
 impl Plugin {
+    /// The network's name.
+    pub(super) fn name(&self) -> &str {
+        self.config.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// The program that a runtime calls for it.
     pub(super) fn type_name(&self) -> &str {
         self.config.get("type").and_then(Value::as_str).unwrap_or_default()

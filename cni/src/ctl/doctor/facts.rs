@@ -8,6 +8,7 @@ use linkspan_linux::{HostLinks, Link, VfSettings};
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
 use super::lldp::Neighbour;
+use crate::ctl::answer::Answer;
 use crate::ctl::networks::Network;
 use crate::ctl::peer_state::PeerState;
 
@@ -106,17 +107,6 @@ pub(super) enum Whose {
     PodResources,
     DevicePlugin,
     Dhcp,
-}
-
-/// Whether somebody does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// There is no such file.
-    Missing,
-    /// It is there, and nobody listens.
-    Refused(String),
-    /// Somebody listens: the program's name where it can be told.
-    Listening(Option<String>),
 }
 
 /// Who else names and manages links.

@@ -1,7 +1,6 @@
 //! Looks at the node: the one part of the doctor that is not a function of plain data.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,12 +8,13 @@ use linkspan_config::net_conf::IpamConf;
 use linkspan_config::resource_list::ResourceList;
 use linkspan_linux::pci::{PciDevice, Sysfs, SysfsError};
 use linkspan_linux::{
-    HostLinks, LinkKind, Netns, OpenNetnsError, RouteSocket, VfSettings, hear_lldp, program_behind,
+    HostLinks, LinkKind, Netns, OpenNetnsError, RouteSocket, VfSettings, hear_lldp,
 };
 use linkspan_types::MacAddr;
 
-use super::facts::{Answer, Attachment, Facts, Iommu, Module, Names, Pf, Socket, Vf, Whose};
+use super::facts::{Attachment, Facts, Iommu, Module, Names, Pf, Socket, Vf, Whose};
 use super::lldp::Neighbour;
+use crate::ctl::answer::Answer;
 use crate::ctl::networks::{self, Network};
 use crate::ctl::peer_state::PeerState;
 use crate::journal::{Journal, Record};
@@ -234,17 +234,7 @@ fn sockets(root: &Path, networks: &[Network]) -> Vec<Socket> {
         all.remove(3);
     }
     all.dedup_by(|one, other| one.1 == other.1);
-    all.into_iter().map(|(whose, path)| Socket { whose, state: answer(&path), path }).collect()
-}
-
-fn answer(path: &Path) -> Answer {
-    if !path.exists() {
-        return Answer::Missing;
-    }
-    match UnixStream::connect(path) {
-        Ok(stream) => Answer::Listening(program_behind(&stream)),
-        Err(error) => Answer::Refused(error.to_string()),
-    }
+    all.into_iter().map(|(whose, path)| Socket { whose, state: Answer::of(&path), path }).collect()
 }
 
 fn names(root: &Path) -> Names {
@@ -355,11 +345,11 @@ mod tests {
     fn a_socket_is_missing_deaf_or_served() {
         let root = root(&[("run/cni/x", ""), ("var/lib/kubelet/pod-resources/x", "")]);
         let path = root.path().join("run/cni/dhcp.sock");
-        assert_eq!(answer(&path), Answer::Missing);
+        assert_eq!(Answer::of(&path), Answer::Missing);
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(matches!(answer(&path), Answer::Listening(Some(_))));
+        assert!(matches!(Answer::of(&path), Answer::Listening(Some(_))));
         drop(listener);
-        assert!(matches!(answer(&path), Answer::Refused(_)));
+        assert!(matches!(Answer::of(&path), Answer::Refused(_)));
         let states: Vec<Answer> =
             sockets(root.path(), &[]).into_iter().map(|socket| socket.state).collect();
         assert_eq!(states[0], Answer::Missing);

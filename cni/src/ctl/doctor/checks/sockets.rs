@@ -2,8 +2,9 @@
 
 use linkspan_config::net_conf::IpamConf;
 
-use super::super::facts::{Answer, Facts, Socket, Whose};
+use super::super::facts::{Facts, Socket, Whose};
 use super::super::finding::Finding;
+use crate::ctl::answer::Answer;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     facts.sockets.iter().filter_map(|socket| one(facts, socket)).collect()
