@@ -38,6 +38,7 @@ pub fn add(
         node,
         conf: &conf,
         key: AttachmentKey::new(&conf.name, &attachment.id),
+        pod_name: attachment.args.pod(),
         ipam: Ipam::of(&conf, attachment, netns_path, before.as_ref()),
         pod: Pod::open(netns_path, &host)?,
         host,
@@ -63,6 +64,7 @@ struct Add<'a> {
     node: &'a Node,
     conf: &'a NetConf,
     key: AttachmentKey,
+    pod_name: Option<String>,
     ipam: Ipam<'a>,
     host: RouteSocket,
     pod: Pod,
@@ -128,6 +130,7 @@ impl Add<'_> {
         let found = plan.find(self.node, way)?;
         let record = Rc::new(Record {
             key: self.key.clone(),
+            pod: self.pod_name.clone(),
             netns: self.path.to_owned(),
             link: found.record(),
             ipam: self.ipam.record(),

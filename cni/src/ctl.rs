@@ -2,11 +2,13 @@
 
 mod answer;
 mod doctor;
+mod gc;
 mod install;
 mod migrate;
 mod networks;
 mod peer_state;
 mod peers;
+mod status;
 mod validate;
 
 use std::ffi::OsString;
@@ -31,6 +33,8 @@ enum Verb {
     Uninstall(install::Uninstall),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
+    Status(status::Status),
+    Gc(gc::Gc),
     Validate(validate::Validate),
 }
 
@@ -55,6 +59,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Verb::Uninstall(uninstall)) => uninstall.run(),
         Some(Verb::Doctor(doctor)) => doctor.run(),
         Some(Verb::Migrate(migrate)) => migrate.run(),
+        Some(Verb::Status(status)) => status.run(),
+        Some(Verb::Gc(gc)) => gc.run(),
         Some(Verb::Validate(validate)) => validate.run(),
     }
 }

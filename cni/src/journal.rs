@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use linkspan_config::{ContainerId, NetworkName};
 use linkspan_linux::rename_new;
@@ -59,6 +60,9 @@ impl std::fmt::Display for AttachmentKey {
 pub struct Record {
     /// Whose record this is.
     pub key: AttachmentKey,
+    /// The pod's namespace and name, such as `default/web-0`, where the runtime says them. For people only.
+    #[serde(default)]
+    pub pod: Option<String>,
     /// The path of the pod's network namespace.
     pub netns: PathBuf,
     /// The link: what was to be made or changed, and what it was like before.
@@ -74,6 +78,9 @@ pub struct Record {
 pub struct Journal {
     folder: PathBuf,
 }
+
+/// A record is written in microseconds; only a writer that was killed takes longer than this.
+const WRITERS_BOUND: Duration = Duration::from_mins(1);
 
 /// A record that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -189,6 +196,22 @@ impl Journal {
     /// Removes a record; one that is not there is as good.
     pub fn remove(&self, record: &Record) -> Result<(), JournalError> {
         Self::remove_file(self.folder.join(name_of(&record.key, &record.link.claim())))
+    }
+
+    /// The drafts that killed writers have left: older than any writer takes.
+    pub fn left_drafts(&self) -> Result<Vec<PathBuf>, JournalError> {
+        let drafts = self.entries()?.into_iter().filter(|name| name.starts_with('.'));
+        let drafts = drafts.map(|name| self.folder.join(name));
+        let is_left = |path: &PathBuf| {
+            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+            modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > WRITERS_BOUND))
+        };
+        Ok(drafts.filter(is_left).collect())
+    }
+
+    /// Removes one of them.
+    pub fn discard_draft(&self, path: &Path) -> Result<(), JournalError> {
+        Self::remove_file(path.to_owned())
     }
 
     /// Removes what killed writers have left of the records of all attachments of a network but these.
@@ -313,6 +336,7 @@ mod tests {
     fn record(key: AttachmentKey, device: &str) -> Record {
         Record {
             key,
+            pod: None,
             netns: "/run/netns/a".into(),
             link: LinkRecord::Vf(VfRecord::of_tests(device.parse().expect("a PCI address"))),
             ipam: IpamRecord::None,

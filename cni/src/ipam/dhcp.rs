@@ -4,23 +4,26 @@ mod error;
 mod lease;
 mod wishes;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linkspan_config::NetworkName;
-use linkspan_config::net_conf::DhcpConf;
+use linkspan_config::net_conf::{DEFAULT_DHCP_SOCKET, DhcpConf};
 use linkspan_linux::{LinkBasics, LinkChange, NetlinkError};
 use linkspan_proto::dhcp::question::About;
 use linkspan_proto::dhcp::{
     self, AcquireReply, AcquireRequest, CheckReply, CheckRequest, CollectReply, CollectRequest,
-    Prefetch, Question, ReleaseReply, ReleaseRequest, StatusReply, StatusRequest, WarmReply,
-    WarmRequest,
+    HeldLease, LeasesReply, LeasesRequest, Prefetch, Question, ReleaseReply, ReleaseRequest,
+    StatusReply, StatusRequest, WarmReply, WarmRequest,
 };
 use linkspan_proto::framing::Message;
 use linkspan_types::{MacAddr, VlanId};
 
 use crate::addresses;
 use crate::asked;
+use crate::ipam::IpamRecord;
+use crate::journal::Record;
 use crate::log;
 use crate::pod::Pod;
 use crate::spec::{AddResult, Attachment, AttachmentId, CniError, Code};
@@ -186,6 +189,22 @@ pub fn retain(socket: &Path, network: &NetworkName, valid: &[AttachmentId]) -> V
             Vec::new()
         }
     }
+}
+
+/// All leases that a daemon keeps.
+pub fn leases(socket: &Path) -> Result<Vec<HeldLease>, DhcpError> {
+    let about = About::Leases(LeasesRequest {});
+    Ok(ask::<LeasesReply>(socket, about, asked::PATIENCE)?.leases)
+}
+
+/// Where daemons may listen: at the usual place, and wherever an attachment has its lease from.
+#[must_use]
+pub fn sockets<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeSet<PathBuf> {
+    let named = records.filter_map(|record| match &record.ipam {
+        IpamRecord::Dhcp(socket) => Some(socket.clone()),
+        _ => None,
+    });
+    named.chain([DEFAULT_DHCP_SOCKET.into()]).collect()
 }
 
 /// Asks whether the daemon could acquire a lease.

@@ -100,9 +100,7 @@ impl CniError {
         cause: &dyn std::error::Error,
         details: impl Into<String>,
     ) -> Self {
-        let chain = std::iter::successors(Some(cause), |error| error.source());
-        let sentences: Vec<String> = chain.map(ToString::to_string).collect();
-        Self::new(code, sentences.join(": "), details)
+        Self::new(code, in_full(cause), details)
     }
 
     /// The object for standard output.
@@ -116,6 +114,13 @@ impl CniError {
         }
         object
     }
+}
+
+/// An error and all that is behind it, joined by colons.
+#[must_use]
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<Invalid> for CniError {

@@ -11,6 +11,6 @@ mod version;
 pub use args::CniArgs;
 pub use call::{Attachment, AttachmentId, Call, Network};
 pub use call_error::CallError;
-pub use error::{CniError, Code};
+pub use error::{CniError, Code, in_full};
 pub use result::{AddResult, Interface, IpConfig, PrevResultError, ResultError};
 pub use version::{UnsupportedVersion, Version, version_reply};

@@ -250,6 +250,11 @@ impl Daemon {
             pod: held.holder.pod.clone(),
             state: held.client.state_name().to_owned(),
             lease: held.client.lease().map(|lease| rpc::message(lease, held.client.mac())),
+            netns: if held.is_unused() {
+                String::new()
+            } else {
+                held.holder.netns.to_string_lossy().into_owned()
+            },
         });
         shown.collect()
     }

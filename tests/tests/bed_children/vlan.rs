@@ -3,6 +3,8 @@
 use linkspan_tests::cases;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{FAR, Lan, PARENT, address_of, host_local};
+use linkspan_tests::pods::run;
+use linkspan_tests::program::program;
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
@@ -11,6 +13,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_vlan_that_somebody_else_made_is_used_and_left,
         many_users_of_one_vlan_come_and_go_at_once,
         gc_removes_a_vlan_that_nobody_uses,
+        gc_by_hand_removes_a_vlan_that_nobody_uses,
         traffic_is_tagged,
         a_vlan_needs_a_parent_that_is_up,
     ]
@@ -100,6 +103,31 @@ fn gc_removes_a_vlan_that_nobody_uses() {
     let reply = network.with("cni.dev/valid-attachments", json!([])).call("GC", &[]);
     assert!(reply.success, "{reply:#?}");
     assert_eq!(lan.shown(), before);
+}
+
+fn gc_by_hand_removes_a_vlan_that_nobody_uses() {
+    let lan = Lan::new("vgchand");
+    let network = lan.network(config("ipvlan"));
+    let [stays, goes] = ["stays", "goes"].map(|name| lan.pod(name));
+    network.add(&stays, "net1");
+    let before = vlans(&lan);
+    network.with("vlan", 101).add(&goes, "net1");
+    goes.delete();
+    // As a program leaves it that was killed between removing the record and the VLAN.
+    for record in lan.records().iter().filter(|record| record.contains(goes.name())) {
+        std::fs::remove_file(format!("/run/linkspan/attachments/{record}")).unwrap();
+    }
+    let netns = format!("--net={}", lan.host.netns().display());
+    let linkspan = program("linkspan").display().to_string();
+    let vlan = vlans(&lan).into_iter().find(|vlan| vlan.ends_with(".101")).unwrap();
+    let told = run("nsenter", &[&netns, &linkspan, "gc", "--dry-run"]);
+    assert!(told.contains(&format!("would remove VLAN sub-interface {vlan}\n")), "{told}");
+    assert!(!told.contains(".100"), "a pod has a share in it: {told}");
+    assert_eq!(vlans(&lan).len(), 2);
+    let removed = run("nsenter", &[&netns, &linkspan, "gc"]);
+    assert_eq!(removed, told.replace("would remove", "removed"));
+    assert_eq!(vlans(&lan), before);
+    network.del(&stays, "net1");
 }
 
 fn traffic_is_tagged() {

@@ -74,6 +74,23 @@ pub fn find(
     Ok(store.all_of(owner)?.into_iter().map(|(address, _)| address).collect())
 }
 
+/// The same for who only looks: nothing is locked, and nothing written. What is being changed at this moment may be
+/// missing.
+pub fn peek(
+    data_dir: &Path,
+    network: &NetworkName,
+    owner: &AttachmentId,
+) -> Result<Vec<IpAddr>, StoreError> {
+    let Some(folder) = Folder::find(data_dir, network)? else { return Ok(Vec::new()) };
+    let mut own = Vec::new();
+    for address in folder.addresses()? {
+        let reservation = folder.reservation(address)?;
+        own.extend(reservation.filter(|found| found.holder.is(owner)).map(|_| address));
+    }
+    own.sort_unstable();
+    Ok(own)
+}
+
 /// A reservation that was freed because no valid attachment has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freed {

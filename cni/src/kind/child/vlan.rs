@@ -43,7 +43,8 @@ impl VlanName {
     }
 
     /// Whether a link is the one that this names, and not something else by the same name.
-    fn is(&self, link: &Link) -> bool {
+    #[must_use]
+    pub fn is(&self, link: &Link) -> bool {
         matches!(link.kind, LinkKind::Vlan { id, .. } if id == self.id)
             && link.parent == Some(self.parent)
     }
