@@ -2,7 +2,7 @@
 //!
 //! A block of `sh` is run in a folder of its page's own, in which each block that has `file=NAME` is a file. With `repo` it is
 //! run at the top of the repository, with `fails` it has to fail, and with `not-run: REASON` it is not run. A block of
-//! `text` behind it is what it prints.
+//! `text` behind it is what it prints, with `…` for what differs.
 
 use std::fs;
 use std::path::Path;
@@ -74,6 +74,35 @@ fn run(block: &Block, folder: &Path, shown: Option<&Block>) {
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert_eq!(status.success(), !should_fail, "{place}: {status}\n{stdout}{stderr}");
     if let Some(shown) = shown {
-        assert_eq!(stdout.trim_end(), shown.text.trim_end(), "{}", shown.place);
+        assert!(is_shown(&stdout, &shown.text), "{}: it prints\n{stdout}", shown.place);
+    }
+}
+
+/// Whether a text is the one of a page, in which `…` stands for what differs.
+fn is_shown(text: &str, shown: &str) -> bool {
+    let mut parts = shown.trim_end().split('…');
+    let Some(mut rest) = text.trim_end().strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut is_open = false;
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        (rest, is_open) = (after, part.is_empty());
+    }
+    is_open || rest.is_empty()
+}
+
+#[test]
+fn a_text_is_shown_but_for_what_differs() {
+    for (text, shown, is) in [
+        ("a b c", "a b c", true),
+        ("a b c\n", "a … c", true),
+        ("a b c", "a …", true),
+        ("a b c", "a b", false),
+        ("a b c", "b c", false),
+        ("a b c", "a … d", false),
+        ("a b c d", "a … c", false),
+    ] {
+        assert_eq!(is_shown(text, shown), is, "{text:?} as {shown:?}");
     }
 }
