@@ -206,6 +206,31 @@ fn each_verb_of_the_command_line_is_told_and_each_that_is_told_exists() {
     }
 }
 
+#[test]
+fn each_check_of_the_doctor_is_told_and_each_that_is_told_exists() {
+    let folder = root().join("cni/src/ctl/doctor/checks");
+    let mut code = String::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        code.push_str(text.split("#[cfg(test)]\nmod ").next().unwrap());
+    }
+    code.push_str(&fs::read_to_string(root().join("cni/src/ctl/doctor/checks.rs")).unwrap());
+    let begun = ["Finding::error(", "Finding::warning("];
+    let made = begun.into_iter().flat_map(|begin| code.split(begin).skip(1));
+    let name =
+        |rest: &str| Some(rest.trim_start().strip_prefix('"')?.split_once('"')?.0.to_owned());
+    let made: BTreeSet<String> = made.filter_map(name).collect();
+    let told = page("docs/command-line.md").first_cells(&["check"]);
+    assert!(made.len() > 10, "checks are found: {made:?}");
+    for check in &made {
+        assert!(told.contains(check), "docs/command-line.md lacks the check {check}");
+    }
+    for check in told {
+        let word = format!("\"{check}\"");
+        assert!(code.contains(&word), "docs/command-line.md tells of a check {check}");
+    }
+}
+
 /// The name of the flag that a line of a help begins with, a short one before it or none.
 fn flag(line: &str) -> Option<String> {
     let line = line.trim_start();

@@ -28,14 +28,14 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What people read first: README.md and docs/.
+/// What people read first: README.md, docs/, and what stands beside the manifests.
 pub(crate) fn pages() -> Vec<Page> {
     let docs = fs::read_dir(root().join("docs")).unwrap();
     let mut paths: Vec<PathBuf> = docs
         .map(|entry| Path::new("docs").join(entry.unwrap().file_name()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    paths.push("README.md".into());
+    paths.extend(["README.md", "config/deploy/README.md"].map(PathBuf::from));
     paths.sort();
     assert!(paths.len() > 10, "the pages are found: {paths:?}");
     paths.into_iter().map(Page::read).collect()
