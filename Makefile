@@ -70,3 +70,10 @@ MACHINES ?= $(MUSL_X86) $(MUSL_ARM)
 .PHONY: image
 image: release ## The container images, as OCI archives in target/images: REPOSITORY=registry.example/team TAG=... make image
 	cargo run --quiet --package linkspan-release --bin image -- $(IMAGES) $(MACHINES:%=target/%/release)
+
+# Where a release goes.
+DIST ?= target/dist
+
+.PHONY: dist
+dist: release ## A release in target/dist: archives for both machines, bill of materials, checksums
+	cargo run --quiet --package linkspan-release --bin dist -- $(DIST) $(MACHINES:%=target/%/release)

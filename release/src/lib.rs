@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod archive;
+pub mod command_line;
 pub mod digest;
 pub mod image;
 pub mod program;
+pub mod sbom;

@@ -1,43 +1,18 @@
 //! The images as the program `image` writes them: whole, the same each time, and refused where they would not run.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod built;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use flate2::read::GzDecoder;
 use linkspan_release::digest::sha256;
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// The start of a program for one of the machines, which is all that is looked at.
-fn elf(machine: u16, interpreter: bool) -> Vec<u8> {
-    let mut file = vec![0; 64 + 56];
-    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    file[18..20].copy_from_slice(&machine.to_le_bytes());
-    file[32..40].copy_from_slice(&64_u64.to_le_bytes());
-    file[54..56].copy_from_slice(&56_u16.to_le_bytes());
-    file[56..58].copy_from_slice(&1_u16.to_le_bytes());
-    file[64..68].copy_from_slice(&if interpreter { 3_u32 } else { 1 }.to_le_bytes());
-    file
-}
-
-const X86_64: u16 = 62;
-const AARCH64: u16 = 183;
-
-/// A folder as `make release` fills it.
-fn built(within: &TempDir, machine: u16) -> PathBuf {
-    let folder = within.path().join(machine.to_string());
-    fs::create_dir(&folder).unwrap();
-    for name in ["linkspan", "linkspan-device-plugin", "linkspan-dhcp"] {
-        let mut program = elf(machine, false);
-        program.extend_from_slice(name.as_bytes());
-        fs::write(folder.join(name), program).unwrap();
-    }
-    folder
-}
+use built::{AARCH64, X86_64, built, elf, files, unpacked};
 
 fn image(arguments: &[&Path]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_image"))
@@ -46,20 +21,6 @@ fn image(arguments: &[&Path]) -> Output {
         .env_remove("TAG")
         .output()
         .unwrap()
-}
-
-fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut archive = tar::Archive::new(archive);
-    archive
-        .entries()
-        .unwrap()
-        .map(|entry| {
-            let mut entry = entry.unwrap();
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).unwrap();
-            (entry.path().unwrap().to_str().unwrap().to_owned(), bytes)
-        })
-        .collect()
 }
 
 /// The part that a descriptor describes, which has to have that size and digest.
@@ -79,7 +40,7 @@ fn document(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
 fn each_image_has_its_program_for_both_machines_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("images");
-    let (amd64, arm64) = (built(&folder, X86_64), built(&folder, AARCH64));
+    let (amd64, arm64) = (built(folder.path(), X86_64), built(folder.path(), AARCH64));
     let done = image(&[&out, &amd64, &arm64]);
     assert!(done.status.success(), "{done:?}");
     for (name, arguments) in [("linkspan", 1), ("linkspan-device-plugin", 0), ("linkspan-dhcp", 0)]
@@ -98,8 +59,7 @@ fn each_image_has_its_program_for_both_machines_and_nothing_else() {
             assert_eq!(config["architecture"], machine);
             assert_eq!(config["config"]["Entrypoint"][0], format!("/{name}"));
             assert_eq!(config["config"]["Cmd"].as_array().unwrap().len(), arguments);
-            let mut layer = Vec::new();
-            GzDecoder::new(blob(&files, &manifest["layers"][0])).read_to_end(&mut layer).unwrap();
+            let layer = unpacked(GzDecoder::new(blob(&files, &manifest["layers"][0])));
             let digest = format!("sha256:{}", sha256(&layer));
             assert_eq!(config["rootfs"]["diff_ids"][0], digest);
             let program = fs::read(built.join(name)).unwrap();
@@ -111,7 +71,7 @@ fn each_image_has_its_program_for_both_machines_and_nothing_else() {
 #[test]
 fn the_same_programs_give_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let built = built(&folder, X86_64);
+    let built = built(folder.path(), X86_64);
     let made = |name: &str| {
         let out = folder.path().join(name);
         assert!(image(&[&out, &built]).status.success());

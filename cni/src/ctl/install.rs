@@ -37,7 +37,7 @@ pub(super) struct Install {
         value_parser = PossibleValuesParser::new(PEERS)
     )]
     names: Vec<String>,
-    /// Wait for SIGTERM afterwards, as the container of a `DaemonSet` has to; what was installed stays
+    /// Wait for SIGTERM afterwards, as a container has to that isn't to be started again; the program stays in place
     #[arg(long)]
     stay: bool,
 }
@@ -53,7 +53,7 @@ pub(super) struct Uninstall {
     /// Also while pods have interfaces that only this program can take back
     #[arg(long)]
     force: bool,
-    /// Wait for SIGTERM afterwards, as the container of a `DaemonSet` has to
+    /// Wait for SIGTERM afterwards, as a container has to that isn't to be started again
     #[arg(long)]
     stay: bool,
 }
