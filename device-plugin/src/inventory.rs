@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use linkspan_config::resource_list::DeviceType;
 use linkspan_linux::HostLinks;
-use linkspan_linux::pci::{Sysfs, SysfsError};
+use linkspan_linux::pci::{Seen, Sysfs, SysfsError};
 use linkspan_types::{
     IfName, LinkType, ParseError, PartitionKey, PciAddress, PcieRoot, SubFunction, VdpaType,
 };
@@ -164,13 +164,15 @@ impl fmt::Display for DeviceId {
 impl Inventory {
     /// Looks at the devices. One that can't be read is left out, and its error returned beside the inventory.
     ///
-    /// `host` has been looked at before: an interface that comes in between is not known to be idle.
+    /// `host` has been looked at before: an interface that comes in between is not known to be idle. What was `seen`
+    /// of the same tree by earlier looks makes this one shorter, and nothing else.
     pub(crate) fn read(
         sysfs: &Sysfs,
+        seen: &mut Seen,
         asked: Asked,
         host: &HostLinks,
     ) -> Result<(Self, Vec<SysfsError>), SysfsError> {
-        let (devices, errors) = Scan::begin(sysfs, asked)?.run()?;
+        let (devices, errors) = Scan::begin(sysfs, seen, asked)?.run()?;
         Ok((Self { devices, interfaces: Interfaces::of(host) }, errors))
     }
 

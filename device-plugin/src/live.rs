@@ -147,6 +147,9 @@ impl Live {
             tokio::select! {
                 changes = node.changed(self.offers.due()) => {
                     let Changes { configuration, asked } = changes?;
+                    if asked {
+                        self.offers.forget_seen();
+                    }
                     if configuration && self.read_again(asked) {
                         // Pods may hold devices of a pool that is new, and these may be gone.
                         if self.follow(Known::NotYet) {

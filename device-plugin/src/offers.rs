@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use linkspan_linux::HostLinks;
-use linkspan_linux::pci::Sysfs;
+use linkspan_linux::pci::{Seen, Sysfs};
 use linkspan_types::IfName;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -43,6 +43,7 @@ pub(crate) type Offered = watch::Receiver<Arc<Offer>>;
 /// The offers of all pools.
 pub(crate) struct Offers {
     sysfs: Sysfs,
+    seen: Seen,
     counts: Arc<NodeCounts>,
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
@@ -73,6 +74,7 @@ impl Offers {
     pub(crate) fn new(sysfs: Sysfs, counts: Arc<NodeCounts>) -> Self {
         Self {
             sysfs,
+            seen: Seen::default(),
             counts,
             pools: Vec::new(),
             current: Vec::new(),
@@ -118,6 +120,11 @@ impl Offers {
             self.warn_of_empty_pools();
         }
         added
+    }
+
+    /// Has the next look read everything anew.
+    pub(crate) fn forget_seen(&mut self) {
+        self.seen = Seen::default();
     }
 
     /// Looks at the node, and tells the pools whose devices have changed.
@@ -166,7 +173,7 @@ impl Offers {
     fn read_node(&mut self) -> anyhow::Result<()> {
         let host = HostLinks::look()?;
         let asked = Asked::by(&self.pools);
-        let (mut inventory, errors) = Inventory::read(&self.sysfs, asked, &host)?;
+        let (mut inventory, errors) = Inventory::read(&self.sysfs, &mut self.seen, asked, &host)?;
         for error in errors {
             tracing::warn!("a device is left out: {:#}", anyhow::Error::new(error));
         }

@@ -1,10 +1,12 @@
 //! PCI devices as sysfs shows them, under a root that tests can change.
 //!
-//! Nothing is cached: a handle is a path, and each question is answered by sysfs at that moment.
+//! Nothing is cached: a handle is a path, and each question is answered by sysfs at that moment. Who looks at all
+//! devices again and again keeps what was [`Seen`] himself.
 
 mod attribute;
 mod net;
 mod owned;
+mod seen;
 mod set_up;
 mod sriov;
 mod trunk;
@@ -18,6 +20,7 @@ use linkspan_types::{PciAddress, PcieRoot};
 pub use attribute::SysfsError;
 pub use net::NetDevice;
 pub use owned::{Owned, Owner, SubFunctionOf};
+pub use seen::Seen;
 pub use set_up::SetUpError;
 pub use trunk::TrunkError;
 pub use userspace::{IommuGroup, Rdma, Vdpa, VdpaEnd};
@@ -139,12 +142,7 @@ impl PciDevice {
 
     /// The PCI address that a link in the device's directory points to.
     fn linked_address(&self, name: &str) -> Result<Option<PciAddress>, SysfsError> {
-        let link = self.join(name);
-        let Some(target) = attribute::if_present(fs::read_link(&link), &link)? else {
-            return Ok(None);
-        };
-        let address = attribute::file_name(&target)?;
-        attribute::parse(&link, address, "a link to a PCI device").map(Some)
+        attribute::linked_address(&self.join(name))
     }
 
     fn join(&self, name: impl AsRef<Path>) -> PathBuf {

@@ -1,11 +1,11 @@
-//! The one pass over sysfs. A device that can't be read is left out, and its error kept: one strange device must
+//! The one pass over sysfs, which reads only what may have changed since the last one. A device that can't be read is left out, and its error kept: one strange device must
 //! not take the others from the node.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use linkspan_config::resource_list::DeviceType;
-use linkspan_linux::pci::{Owned, Owner, PciDevice, SubFunctionOf, Sysfs, SysfsError};
+use linkspan_linux::pci::{Owned, Owner, PciDevice, Seen, SubFunctionOf, Sysfs, SysfsError};
 use linkspan_types::{IfName, LinkType, PartitionKey, PciAddress, PcieRoot};
 
 use super::{Asked, Device, DeviceId, Parent, Place, VdpaDevice};
@@ -13,6 +13,8 @@ use super::{Asked, Device, DeviceId, Parent, Place, VdpaDevice};
 /// What has been read up to now.
 pub(super) struct Scan<'a> {
     sysfs: &'a Sysfs,
+    /// By earlier passes, too.
+    seen: &'a mut Seen,
     asked: Asked,
     /// The names of interfaces and RDMA devices, and a vDPA device's, by what they belong to.
     interfaces: HashMap<Owner, Vec<String>>,
@@ -45,16 +47,21 @@ const ACCELERATOR: u32 = 0x12;
 
 impl<'a> Scan<'a> {
     /// Reads what all devices have together: a few directories.
-    pub(super) fn begin(sysfs: &'a Sysfs, asked: Asked) -> Result<Self, SysfsError> {
-        let rdma = if asked.rdma { sysfs.rdma_devices()? } else { Vec::new() };
-        let vdpa = if asked.vdpa { sysfs.vdpa_devices()? } else { Vec::new() };
+    pub(super) fn begin(
+        sysfs: &'a Sysfs,
+        seen: &'a mut Seen,
+        asked: Asked,
+    ) -> Result<Self, SysfsError> {
+        let rdma = if asked.rdma { sysfs.rdma_devices(seen)? } else { Vec::new() };
+        let vdpa = if asked.vdpa { sysfs.vdpa_devices(seen)? } else { Vec::new() };
         Ok(Self {
             sysfs,
             asked,
-            interfaces: by_owner(sysfs.interfaces()?),
+            interfaces: by_owner(sysfs.interfaces(seen)?),
             rdma: by_owner(rdma),
             vdpa: vdpa.into_iter().map(|owned| (owned.owner, owned.name)).collect(),
-            sub_functions: sysfs.sub_functions()?,
+            sub_functions: sysfs.sub_functions(seen)?,
+            seen,
             pfs: HashMap::new(),
             pf_of: HashMap::new(),
             devices: Vec::new(),
@@ -64,7 +71,7 @@ impl<'a> Scan<'a> {
 
     /// Reads device by device.
     pub(super) fn run(mut self) -> Result<(Vec<Device>, Vec<SysfsError>), SysfsError> {
-        for address in self.sysfs.pci_addresses()? {
+        for address in self.seen.pci_addresses(self.sysfs)? {
             let device = self.function(address);
             self.keep(device);
         }
@@ -98,7 +105,7 @@ impl<'a> Scan<'a> {
 
     fn function(&mut self, address: PciAddress) -> Result<Option<Device>, SysfsError> {
         let device = self.sysfs.pci(address);
-        let kind = match device.class()? >> 16 {
+        let kind = match self.seen.class(&device)? >> 16 {
             NETWORK => DeviceType::NetDevice,
             ACCELERATOR => DeviceType::Accelerator,
             _ => return Ok(None),
@@ -160,8 +167,8 @@ impl<'a> Scan<'a> {
                 Owner::SubFunction(name) => DeviceId::SubFunction(name.clone()),
             },
             kind,
-            vendor: function.vendor()?,
-            number: function.device()?,
+            vendor: self.seen.vendor(function)?,
+            number: self.seen.device(function)?,
             driver,
             numa_node: pf.numa_node,
             root: pf.root,
@@ -192,7 +199,8 @@ impl<'a> Scan<'a> {
         let names = self.net_names(&owner).unwrap_or_default();
         let name = names.into_iter().find(|name| !self.sysfs.is_representor(name));
         let rdma = self.rdma.get(&owner).cloned().unwrap_or_default();
-        let vfs = self.tolerate(device.virtual_functions()).unwrap_or_default();
+        let vfs = self.seen.virtual_functions(&device);
+        let vfs = self.tolerate(vfs).unwrap_or_default();
         let pf = Rc::new(Pf {
             driver: self.tolerate(device.driver()).flatten(),
             numa_node: self.tolerate(device.numa_node()).flatten(),

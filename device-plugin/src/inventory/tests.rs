@@ -8,6 +8,8 @@ use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 
 use super::*;
 
+mod again;
+
 const ALL: Asked = Asked {
     sub_functions: true,
     acpi_indexes: true,
@@ -26,7 +28,8 @@ fn read(tree: &SysfsTree) -> Vec<Device> {
 
 fn read_with_errors(tree: &SysfsTree) -> (Vec<Device>, Vec<String>) {
     let sysfs = Sysfs::at(tree.root());
-    let (inventory, errors) = Inventory::read(&sysfs, ALL, &HostLinks::default()).unwrap();
+    let (inventory, errors) =
+        Inventory::read(&sysfs, &mut Seen::default(), ALL, &HostLinks::default()).unwrap();
     let root = tree.root().display().to_string();
     let error = |error: SysfsError| error.to_string().replace(&root, "");
     (inventory.devices, errors.into_iter().map(error).collect())
@@ -154,7 +157,8 @@ fn a_vf_is_where_its_pf_is() {
 fn what_no_pool_asks_for_is_not_read() {
     let sysfs = recorded::tree("mellanox_cx6");
     let sysfs = Sysfs::at(sysfs.root());
-    let read = Inventory::read(&sysfs, Asked::default(), &HostLinks::default());
+    let read =
+        Inventory::read(&sysfs, &mut Seen::default(), Asked::default(), &HostLinks::default());
     let devices = read.unwrap().0.devices;
     assert_eq!(ids(&devices), ["0000:65:00.0", "0000:65:00.2", "0000:65:00.3", "0000:65:00.4"]);
     for device in devices {
@@ -274,7 +278,8 @@ fn an_interface_without_a_proper_name_takes_its_device_with_it() {
 fn what_was_seen_of_a_nic_is_known_while_a_pod_has_it() {
     let tree = recorded::tree("mellanox_cx5");
     let sysfs = Sysfs::at(tree.root());
-    let read = || Inventory::read(&sysfs, ALL, &HostLinks::default()).unwrap().0;
+    let read =
+        || Inventory::read(&sysfs, &mut Seen::default(), ALL, &HostLinks::default()).unwrap().0;
     let before = read();
     for link in ["class/net/ens4f1", "class/infiniband/mlx5_1"] {
         fs::remove_file(tree.root().join(link)).unwrap();
@@ -296,7 +301,8 @@ fn what_was_seen_of_a_nic_is_known_while_a_pod_has_it() {
 fn a_pf_is_asked_once_for_the_profile_of_all_its_vfs_and_while_it_cant_tell_has_the_last() {
     let tree = recorded::tree("intel_e810");
     let sysfs = Sysfs::at(tree.root());
-    let read = || Inventory::read(&sysfs, ALL, &HostLinks::default()).unwrap().0;
+    let read =
+        || Inventory::read(&sysfs, &mut Seen::default(), ALL, &HostLinks::default()).unwrap().0;
     let profiles = |inventory: &Inventory| -> Vec<_> {
         inventory.devices.iter().map(|device| device.ddp_profile.clone()).collect()
     };

@@ -2,7 +2,7 @@
 
 use linkspan_config::resource_list::DeviceType;
 use linkspan_linux::HostLinks;
-use linkspan_linux::pci::Sysfs;
+use linkspan_linux::pci::{Seen, Sysfs};
 use linkspan_tests::recorded;
 use linkspan_types::IfName;
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ fn inventory(tree: &str, pools: &[Pool]) -> Inventory {
     let tree = recorded::tree(tree);
     let sysfs = Sysfs::at(tree.root());
     let (mut inventory, errors) =
-        Inventory::read(&sysfs, Asked::by(pools), &HostLinks::default()).unwrap();
+        Inventory::read(&sysfs, &mut Seen::default(), Asked::by(pools), &HostLinks::default())
+            .unwrap();
     assert!(errors.is_empty(), "{errors:?}");
     // As devlink tells it on such a machine.
     if Asked::by(pools).ddp_profiles {

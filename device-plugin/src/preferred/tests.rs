@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use linkspan_linux::HostLinks;
-use linkspan_linux::pci::Sysfs;
+use linkspan_linux::pci::{Seen, Sysfs};
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use proptest::prelude::*;
 
@@ -19,8 +19,13 @@ fn members() -> Vec<Member> {
         tree.add_pf(&pf);
         tree.set_num_vfs(&pf, vfs);
     }
-    let (inventory, _) =
-        Inventory::read(&Sysfs::at(tree.root()), Asked::default(), &HostLinks::default()).unwrap();
+    let (inventory, _) = Inventory::read(
+        &Sysfs::at(tree.root()),
+        &mut Seen::default(),
+        Asked::default(),
+        &HostLinks::default(),
+    )
+    .unwrap();
     let vfs = inventory.devices.into_iter().filter(|device| device.index().is_some());
     let member = |mut device: Device| {
         device.root = format!("pci{}", &device.pf().address.to_string()[..7]).parse().ok();

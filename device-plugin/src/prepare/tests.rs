@@ -4,6 +4,7 @@ use std::fs;
 
 use linkspan_config::resource_list::ResourceList;
 use linkspan_linux::HostLinks;
+use linkspan_linux::pci::Seen;
 use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
 use tempfile::TempDir;
 
@@ -24,9 +25,13 @@ impl Node {
         let (tree, pf) = (SysfsTree::new(), Pf::igb("0000:01:00.0", "ens1"));
         tree.add_pf(&pf);
         tree.set_num_vfs(&pf, 4);
-        let (inventory, errors) =
-            Inventory::read(&Sysfs::at(tree.root()), Asked::default(), &HostLinks::default())
-                .unwrap();
+        let (inventory, errors) = Inventory::read(
+            &Sysfs::at(tree.root()),
+            &mut Seen::default(),
+            Asked::default(),
+            &HostLinks::default(),
+        )
+        .unwrap();
         assert!(errors.is_empty(), "{errors:?}");
         let vfs = inventory.devices.into_iter().filter(|device| device.index().is_some());
         let members = vfs.map(|device| Member { device, health: Health::Healthy, needs });

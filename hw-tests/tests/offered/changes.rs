@@ -1,8 +1,9 @@
 //! What happens beside the plugin while it runs: pods, kubelets and VFs that come and go.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use linkspan_linux::pci::Sysfs;
+use linkspan_linux::pci::{Seen, Sysfs};
 use linkspan_tests::bed::BedPf;
 use linkspan_tests::cases;
 use linkspan_tests::cni::Network;
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_kubelet_made_anew_hears_of_every_vf,
         vfs_that_go_and_come_are_seen_at_once,
         a_card_that_is_pulled_and_plugged_in_again_is_followed,
+        what_was_seen_of_sysfs_is_never_out_of_date,
         a_vf_of_a_pulled_card_is_listed_ill_while_a_pod_has_it,
         an_idle_plugin_is_one_small_thread,
     ]
@@ -104,6 +106,49 @@ fn a_card_that_is_pulled_and_plugged_in_again_is_followed() {
     for pool in ["constant", "pulled"] {
         assert_eq!(state.resources[&resource(pool)].registrations, 1, "{pool}");
     }
+}
+
+/// What is looked at with the memory of all looks before is the same as what is read anew.
+fn what_was_seen_of_sysfs_is_never_out_of_date() {
+    let [_, pf] = pfs();
+    let vfs = AsBefore::of(&pf);
+    let mut seen = Seen::default();
+    let mut compare = |after: &str| {
+        // Names are still being given.
+        until(&format!("seen {after} what is there"), BOUND, || {
+            (everything(&mut seen, &pf) == everything(&mut Seen::default(), &pf)).then_some(())
+        });
+    };
+    compare("at first");
+    vfs.set_count(0);
+    compare("without VFs");
+    vfs.set_count(pf.vfs.len());
+    compare("with VFs made anew");
+    vfs.bind(pf.vfs[0], "vfio-pci");
+    compare("with a VF on another driver");
+    let card = Card(&pf);
+    fs::write(format!("/sys/bus/pci/devices/{}/remove", pf.address), "1").unwrap();
+    compare("without the card");
+    drop(card);
+    compare("with the card in its place");
+    vfs.set_count(pf.vfs.len());
+    compare("with all VFs");
+}
+
+/// All functions, a PF's VFs, and whose the interfaces are.
+fn everything(seen: &mut Seen, pf: &BedPf) -> impl PartialEq + use<> {
+    let sysfs = Sysfs::host();
+    let functions: Vec<_> = (seen.pci_addresses(&sysfs).unwrap().into_iter())
+        .map(|address| {
+            let device = sysfs.pci(address);
+            let numbers = (seen.class(&device).ok(), seen.vendor(&device).ok());
+            (address, numbers, seen.device(&device).ok())
+        })
+        .collect();
+    let vfs = seen.virtual_functions(&sysfs.pci(pf.address)).unwrap();
+    let interfaces = sysfs.interfaces(seen).unwrap();
+    let owners: BTreeMap<_, _> = interfaces.into_iter().map(|i| (i.name, i.owner)).collect();
+    (functions, vfs, owners)
 }
 
 /// VFs go with their card alone: the kernel has no `remove` for one.

@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use linkspan_types::PciAddress;
 
 /// What a sysfs attribute holds at most: one page (the kernel's `Documentation/filesystems/sysfs.rst`).
 const ATTRIBUTE_SIZE: usize = 4096;
@@ -108,16 +111,33 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<String>, SysfsError> {
 
 /// The names in a directory, in no order; none where there is no such directory.
 pub(super) fn file_names(directory: &Path) -> Result<Vec<OsString>, SysfsError> {
+    Ok(numbered_entries(directory)?.into_iter().map(|entry| entry.name).collect())
+}
+
+/// An entry of a directory, with its number in the file system.
+pub(super) struct Entry {
+    pub(super) number: u64,
+    pub(super) name: OsString,
+}
+
+/// The entries of a directory, in no order; none where there is no such directory.
+pub(super) fn numbered_entries(directory: &Path) -> Result<Vec<Entry>, SysfsError> {
     let Some(entries) = if_present(fs::read_dir(directory), directory)? else {
         return Ok(Vec::new());
     };
-    let mut names = Vec::new();
+    let mut all = Vec::new();
     for entry in entries {
         // A directory that goes while it is read has no more entries.
         let Some(entry) = if_present(entry, directory)? else { break };
-        names.push(entry.file_name());
+        all.push(Entry { number: entry.ino(), name: entry.file_name() });
     }
-    Ok(names)
+    Ok(all)
+}
+
+/// The PCI address that a link leads to; nothing where there is no such link.
+pub(super) fn linked_address(link: &Path) -> Result<Option<PciAddress>, SysfsError> {
+    let Some(target) = if_present(fs::read_link(link), link)? else { return Ok(None) };
+    parse(link, file_name(&target)?, "a link to a PCI device").map(Some)
 }
 
 /// The last part of what a link leads to; nothing where there is no such link.

@@ -4,13 +4,14 @@
 //! belongs to, however deep below it: one directory tells what all devices have. (A virtio NIC's interface, for
 //! one, is not in the PCI function's own `net`, but in that of the virtio device below it.)
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use linkspan_types::{LinkType, PartitionKey, PciAddress, SubFunction};
 
-use super::{Sysfs, SysfsError, attribute};
+use super::{Seen, Sysfs, SysfsError, attribute};
 
 /// A device that others belong to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,24 +43,24 @@ pub struct SubFunctionOf {
 
 impl Sysfs {
     /// The network interfaces of devices, as far as this network namespace sees them; not the virtual ones.
-    pub fn interfaces(&self) -> Result<Vec<Owned>, SysfsError> {
-        self.owned("class/net")
+    pub fn interfaces(&self, seen: &mut Seen) -> Result<Vec<Owned>, SysfsError> {
+        self.owned(seen, "class/net")
     }
 
     /// The RDMA devices: `mlx5_4`.
-    pub fn rdma_devices(&self) -> Result<Vec<Owned>, SysfsError> {
-        self.owned("class/infiniband")
+    pub fn rdma_devices(&self, seen: &mut Seen) -> Result<Vec<Owned>, SysfsError> {
+        self.owned(seen, "class/infiniband")
     }
 
     /// The vDPA devices: `vdpa0`.
-    pub fn vdpa_devices(&self) -> Result<Vec<Owned>, SysfsError> {
-        self.owned("bus/vdpa/devices")
+    pub fn vdpa_devices(&self, seen: &mut Seen) -> Result<Vec<Owned>, SysfsError> {
+        self.owned(seen, "bus/vdpa/devices")
     }
 
     /// The sub-functions on the auxiliary bus, in order.
-    pub fn sub_functions(&self) -> Result<Vec<SubFunctionOf>, SysfsError> {
+    pub fn sub_functions(&self, seen: &mut Seen) -> Result<Vec<SubFunctionOf>, SysfsError> {
         let mut all = Vec::new();
-        for Owned { name, owner } in self.owned("bus/auxiliary/devices")? {
+        for Owned { name, owner } in self.owned(seen, "bus/auxiliary/devices")? {
             if let (Ok(name), Owner::Pci(function)) = (name.parse(), owner) {
                 all.push(SubFunctionOf { name, function });
             }
@@ -103,24 +104,24 @@ impl Sysfs {
     }
 
     /// What a directory of links leads to, in no order.
-    fn owned(&self, directory: &str) -> Result<Vec<Owned>, SysfsError> {
-        let directory = self.root.join(directory);
-        let mut all = Vec::new();
-        for name in attribute::file_names(&directory)? {
-            let link = directory.join(&name);
-            let target = match fs::read_link(&link) {
-                // No link, as `bonding_masters` among the interfaces.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => continue,
-                target => attribute::if_present(target, &link)?,
-            };
-            let Some(target) = target else { continue };
-            let above = target.iter().rev().skip(1);
-            if let Some(owner) = above.filter_map(|part| part.to_str()).find_map(owner) {
-                all.push(Owned { name: name.to_string_lossy().into_owned(), owner });
-            }
-        }
-        Ok(all)
+    fn owned(&self, seen: &mut Seen, directory: &'static str) -> Result<Vec<Owned>, SysfsError> {
+        let owned = |(name, owner): (OsString, Owner)| Owned {
+            name: name.to_string_lossy().into_owned(),
+            owner,
+        };
+        Ok(seen.owners(self, directory, owner_of)?.into_iter().map(owned).collect())
     }
+}
+
+/// The nearest device that a link's path leads through; nothing where there is none, or the link has gone.
+fn owner_of(link: &Path) -> Result<Option<Owner>, SysfsError> {
+    let target = match fs::read_link(link) {
+        // No link, as `bonding_masters` among the interfaces.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
+        target => attribute::if_present(target, link)?,
+    };
+    let above = target.iter().flat_map(|target| target.iter().rev().skip(1));
+    Ok(above.filter_map(|part| part.to_str()).find_map(owner))
 }
 
 fn owner(part: &str) -> Option<Owner> {

@@ -4,7 +4,7 @@
 
 use linkspan_types::PciAddress;
 
-use super::{PciDevice, SysfsError, attribute};
+use super::{PciDevice, Seen, SysfsError, attribute};
 
 impl PciDevice {
     /// The PF that this VF belongs to; nothing for a device that is not a VF.
@@ -14,18 +14,7 @@ impl PciDevice {
 
     /// The VFs of this PF with their indices, in the order of the indices.
     pub fn virtual_functions(&self) -> Result<Vec<(u32, PciAddress)>, SysfsError> {
-        let mut functions = Vec::new();
-        for name in attribute::entries(&self.path)? {
-            let Some(index) = name.strip_prefix("virtfn") else { continue };
-            let Ok(index) = index.parse() else { continue };
-            // A VF that has gone since the directory was read is none of the PF's any more, and what can't be
-            // read as one leaves the others as they are.
-            if let Ok(Some(address)) = self.linked_address(&name) {
-                functions.push((index, address));
-            }
-        }
-        functions.sort_unstable();
-        Ok(functions)
+        Seen::default().virtual_functions(self)
     }
 
     /// The index of this VF among those of its PF `pf`: what netlink calls it.

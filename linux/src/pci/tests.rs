@@ -260,3 +260,52 @@ fn this_machine_is_read() {
         device.net_names().unwrap();
     }
 }
+
+/// What is at an address, and whose an interface is, as a first look shows it, and as one with memory does.
+fn looks(sysfs: &Sysfs, seen: &mut Seen) -> [(Vec<PciAddress>, u16, Vec<Owned>); 2] {
+    let device = sysfs.pci(address("0000:01:00.0"));
+    let look = |seen: &mut Seen| {
+        let addresses = seen.pci_addresses(sysfs).unwrap();
+        (addresses, seen.device(&device).unwrap(), sysfs.interfaces(seen).unwrap())
+    };
+    [look(&mut Seen::default()), look(seen)]
+}
+
+#[test]
+fn what_was_seen_is_known_for_as_long_as_it_is_there_and_no_longer() {
+    let root = tempfile::tempdir_in("/dev/shm").unwrap();
+    let at = |path: &str| root.path().join(path);
+    let made = |device: &str| {
+        fs::create_dir_all(at(device)).unwrap();
+        fs::write(at(device).join("device"), format!("0x000{}\n", &device[1..])).unwrap();
+    };
+    for directory in ["bus/pci/devices", "class/net"] {
+        fs::create_dir_all(at(directory)).unwrap();
+    }
+    made("d1");
+    made("d2");
+    let link = at("bus/pci/devices/0000:01:00.0");
+    let interface = |of: &str, name: &str| symlink(format!("../../{of}/net/x"), at(name)).unwrap();
+    symlink("../../../d1", &link).unwrap();
+    interface("0000:01:00.0", "class/net/a");
+    interface("0000:01:00.1", "class/net/b");
+    let (sysfs, mut seen) = (Sysfs::at(root.path()), Seen::default());
+    let [first, same] = looks(&sysfs, &mut seen);
+    assert_eq!((first.1, &first), (1, &same));
+
+    // The device can't change: its file is not read again.
+    fs::write(at("d1/device"), "0x0009\n").unwrap();
+    assert_eq!(looks(&sysfs, &mut seen)[1], first);
+
+    // Another device takes its place, and the interfaces change their names: the link of `b` stays, another is `a`.
+    fs::remove_file(&link).unwrap();
+    symlink("../../../d2", &link).unwrap();
+    fs::remove_file(at("class/net/a")).unwrap();
+    fs::rename(at("class/net/b"), at("class/net/c")).unwrap();
+    interface("0000:01:00.1", "class/net/a");
+    let [now, again] = looks(&sysfs, &mut seen);
+    assert_eq!((now.1, &now), (2, &again));
+    let mut names: Vec<_> = now.2.iter().map(|owned| owned.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "c"]);
+}
