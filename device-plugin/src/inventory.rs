@@ -24,6 +24,7 @@ use scan::Scan;
 #[cfg(test)]
 pub(crate) use interfaces::Interface;
 pub(crate) use interfaces::{HostUse, Interfaces};
+pub(crate) use profiles::Profiles;
 
 /// What sysfs and netlink say is on this node now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -141,6 +141,7 @@ impl Live {
     /// Looks again whenever something may have changed; returns only an error.
     pub(crate) async fn keep_looking(&mut self, mut node: NodeWatch) -> io::Result<()> {
         let mut kubelet = self.directory.subscribe();
+        let late = self.offers.late_answer();
         loop {
             node.watch_links(self.offers.lower_devices());
             let pause = self.question.pause();
@@ -179,6 +180,7 @@ impl Live {
                 }
                 Some(Ok(answer)) = self.question.asked.join_next() => self.hear_who_holds(answer),
                 Some(_) = self.removals.join_next() => self.look(Known::NotYet),
+                () = late.notified() => self.look(Known::NotYet),
                 () = sleep(pause), if self.offers.is_waiting() && !self.question.is_vain => {
                     self.question.repeated = (self.question.repeated + 1).min(5);
                     self.ask_who_holds();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use linkspan_linux::HostLinks;
 use linkspan_linux::pci::{Seen, Sysfs};
 use linkspan_types::IfName;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::counts::NodeCounts;
 use crate::health::Damper;
-use crate::inventory::{Asked, DeviceId, Inventory};
+use crate::inventory::{Asked, DeviceId, Inventory, Profiles};
 use crate::kept::{self, Kept, Known};
 use crate::pools::{self, Division, Excluded, Health, Member, Pool, Reason};
 use crate::shares::{self, left};
@@ -44,6 +44,7 @@ pub(crate) type Offered = watch::Receiver<Arc<Offer>>;
 pub(crate) struct Offers {
     sysfs: Sysfs,
     seen: Seen,
+    profiles: Profiles,
     counts: Arc<NodeCounts>,
     pools: Vec<Pool>,
     /// One for each pool, in the same order.
@@ -75,6 +76,7 @@ impl Offers {
         Self {
             sysfs,
             seen: Seen::default(),
+            profiles: Profiles::default(),
             counts,
             pools: Vec::new(),
             current: Vec::new(),
@@ -178,7 +180,7 @@ impl Offers {
             tracing::warn!("a device is left out: {:#}", anyhow::Error::new(error));
         }
         if asked.ddp_profiles {
-            for error in inventory.ask_profiles(&self.inventory) {
+            for error in self.profiles.add_to(&mut inventory, &self.inventory) {
                 tracing::warn!("a profile is taken to be as it was: {error}");
             }
         }
@@ -232,6 +234,11 @@ impl Offers {
     /// Whether some of those have only just left their pools.
     pub(crate) fn has_new(&self) -> bool {
         self.has_new
+    }
+
+    /// Told when a device has answered that a look has not waited for.
+    pub(crate) fn late_answer(&self) -> Arc<Notify> {
+        self.profiles.late()
     }
 
     /// When to look again though nothing happens.
