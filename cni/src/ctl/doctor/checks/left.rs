@@ -81,7 +81,10 @@ fn reservations(facts: &Facts) -> Vec<Finding> {
         Some(
             Finding::warning("peer-state", seen)
                 .because("they are lost to pods until somebody frees them; in the end there are none left")
-                .help(format!("linkspan gc --dry-run; or look at {folder} and remove the files of dead containers")),
+                .help(format!(
+                    "crictl pods -q --no-trunc lists the containers that there are; remove the files in {folder} that \
+                     name another"
+                )),
         )
     });
     findings.collect()
