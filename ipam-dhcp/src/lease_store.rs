@@ -58,6 +58,11 @@ pub(crate) enum StoreError {
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
+        "cannot create {path}, expected a folder for the leases of this boot: name one that can be \
+         made by --lease-dir"
+    )]
+    NoFolder { path: PathBuf, source: io::Error },
+    #[error(
         "{0} is locked, expected that no other daemon keeps leases there: end the other one, or \
          name another folder by --lease-dir"
     )]
@@ -78,7 +83,7 @@ impl LeaseStore {
             move |source| StoreError::Io { action, path, source }
         };
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.map_err(failed("create", &folder))?;
+        made.map_err(|source| StoreError::NoFolder { path: folder.clone(), source })?;
         let path = folder.join(LOCK);
         let mut options = OpenOptions::new();
         let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -202,6 +207,16 @@ mod tests {
             store.remove(&first.holder.key).unwrap();
         }
         assert_eq!(store.all().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn who_can_not_make_the_folder_is_told_how_to_name_another() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = LeaseStore::open(file.path().join("leases")).unwrap_err().to_string();
+        assert!(
+            error.contains("leases, expected a folder") && error.contains("--lease-dir"),
+            "{error}"
+        );
     }
 
     #[test]

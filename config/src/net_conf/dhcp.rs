@@ -144,6 +144,10 @@ impl DhcpConf {
         if self.prefetch.is_none() {
             return Ok(());
         }
+        if self.provide.iter().any(|option| option.code == options::CLIENT_IDENTIFIER) {
+            // All of them would have one name to the server, and one address.
+            return Err(no_prefetch(root, "where `provide` has option 61, the client's name"));
+        }
         match kind {
             KindConf::Macvlan(conf) => check_prefetch(root, &conf.parent, &conf.sharing, conf.mac),
             KindConf::Macvtap(conf) => match &conf.source {

@@ -279,6 +279,12 @@ fn what_can_t_be_with_the_kind_is_refused() {
         assert_eq!(error.to_string(), format!("`ipam.prefetch` is 4, expected {expected}"));
         assert_eq!(error.advice.as_deref(), Some(ADVICE));
     }
+    for option in [json!("dhcp-client-identifier"), json!(61)] {
+        let provide = json!([{ "option": option, "fromArg": "K8S_POD_NAME" }]);
+        let error = network(json!({}), json!({"prefetch": 4, "provide": provide})).unwrap_err();
+        let place = "no such key where `provide` has option 61, the client's name";
+        assert_eq!(error.to_string(), format!("`ipam.prefetch` is 4, expected {place}"));
+    }
     for root in [
         json!({"kind": "macvtap", "vlan": 7}),
         // Such a pod gets a lease of its own.

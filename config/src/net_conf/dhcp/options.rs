@@ -23,7 +23,7 @@ const DEFAULT_REQUEST: [u8; 14] = [1, 121, 249, 3, 33, 6, 12, 15, 26, 42, 119, 5
 const HOST_NAME: u8 = 12;
 const PARAMETER_REQUEST_LIST: u8 = 55;
 const VENDOR_CLASS: u8 = 60;
-const CLIENT_IDENTIFIER: u8 = 61;
+pub(super) const CLIENT_IDENTIFIER: u8 = 61;
 const USER_CLASS: u8 = 77;
 
 /// The names that the reference plugin has for some of them.
