@@ -43,7 +43,7 @@ pub struct Dhcp<'a> {
 pub struct PodLink<'a> {
     /// The pod's namespace.
     pub pod: &'a mut Pod,
-    /// The link. It is up afterwards, and has the MTU that the server says.
+    /// The link. It has the MTU that the server says afterwards, and is up where the server was asked over it.
     pub link: &'a mut LinkBasics,
     /// Whether it is an ipvlan link, whose MAC is its parent's.
     pub is_ipvlan: bool,
@@ -91,26 +91,22 @@ impl<'a> Dhcp<'a> {
         Ok(self.warm_mac)
     }
 
-    /// Sets the link up, and acquires a lease over it.
+    /// Whether a server is to be asked over the link, which has to be up for that.
+    #[must_use]
+    pub fn asks_over_the_link(&self) -> bool {
+        self.warm_mac.is_none()
+    }
+
+    /// Has the daemon give the link the lease that was taken for it, or else acquires one over it.
     pub fn acquire(&self, at: &mut PodLink<'_>) -> Result<AddResult, CniError> {
-        let name = &self.attachment.id.if_name;
-        at.pod.visit(|socket| {
-            addresses::set_up(socket, at.link)?;
-            at.link.up = true;
-            // What is sent without a carrier is lost, and sent again only seconds later.
-            if let Err(e) = addresses::wait_for_carrier(socket, at.link) {
-                log::warning(format_args!("{name} may have no carrier yet: {e}"));
-            }
-            Ok::<_, NetlinkError>(())
-        })?;
-        let request = AcquireRequest {
-            attachment: Some(self.key()),
-            netns: self.netns.to_string_lossy().into_owned(),
-            wishes: Some(self.wishes(at.is_ipvlan)?),
-            pod: self.attachment.args.pod().unwrap_or_default(),
-            warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+        let taken = if self.asks_over_the_link() { None } else { Some(self.lease(at)?) };
+        let reply = if let Some(reply) = taken.filter(|reply| reply.error.is_empty()) {
+            reply
+        } else {
+            // There was none, or the daemon has lost it since.
+            self.set_up(at)?;
+            self.lease(at)?
         };
-        let reply: AcquireReply = ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)?;
         if !reply.error.is_empty() {
             let AcquireReply { error, advice, .. } = reply;
             return Err(DhcpError::Refused { error, advice }.into());
@@ -119,6 +115,30 @@ impl<'a> Dhcp<'a> {
         let result = lease::result(&lease, self.conf.priority).map_err(CniError::from);
         let taken = result.and_then(|result| self.shrink(at, lease.mtu).map(|()| result));
         taken.inspect_err(|_| release(self.socket(), self.network, &self.attachment.id))
+    }
+
+    fn set_up(&self, at: &mut PodLink<'_>) -> Result<(), CniError> {
+        let name = &self.attachment.id.if_name;
+        at.pod.visit(|socket| {
+            addresses::set_up(socket, at.link)?;
+            at.link.up = true;
+            // What is sent without a carrier is lost, and sent again only seconds later.
+            if let Err(e) = addresses::wait_for_carrier(socket, at.link) {
+                eprintln!("linkspan: {name} may have no carrier yet: {e}");
+            }
+            Ok::<_, NetlinkError>(())
+        })
+    }
+
+    fn lease(&self, at: &PodLink<'_>) -> Result<AcquireReply, DhcpError> {
+        let request = AcquireRequest {
+            attachment: Some(self.key()),
+            netns: self.netns.to_string_lossy().into_owned(),
+            wishes: Some(self.wishes(at.is_ipvlan)?),
+            pod: self.attachment.args.pod().unwrap_or_default(),
+            warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+        };
+        ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)
     }
 
     /// Gives the link the server's MTU where that is smaller than its own: what a link can do, no server knows.

@@ -97,7 +97,11 @@ impl<'a> Ipam<'a> {
     /// Whether the link is to be up before it has an address: it gets none, or one that is asked for over it.
     #[must_use]
     pub fn is_after_up(&self) -> bool {
-        matches!(self.source, Source::None | Source::Dhcp(_))
+        match &self.source {
+            Source::None => true,
+            Source::Dhcp(dhcp) => dhcp.asks_over_the_link(),
+            _ => false,
+        }
     }
 
     /// Takes an address that is there already, if one is. Its link is to be made with this MAC on this parent.

@@ -62,13 +62,14 @@ impl Daemon {
         Some(mac)
     }
 
-    /// Gives a pod the lease that was taken for it, if its link has that lease's MAC.
+    /// Gives a pod the lease that was taken for it, if its link has that lease's MAC. It need not be up: no server is
+    /// asked over it now.
     pub(super) fn adopt(&mut self, wanted: &Wanted) -> Option<(Lease, MacAddr)> {
         let id = *self.ids.get(&wanted.key)?;
         let held = self.held.get(&id).filter(|held| held.is_at(Stage::Taken))?;
         let (mac, mut lease) = (held.holder.mac, held.client.lease().cloned()?);
         let interface = Interface::find(&self.home, &wanted.netns, &wanted.key.interface).ok()?;
-        if interface.mac() != mac || !interface.is_up() {
+        if interface.mac() != mac {
             return None;
         }
         drop(interface);
