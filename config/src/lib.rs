@@ -6,6 +6,8 @@ mod invalid;
 mod names;
 pub mod net_conf;
 pub mod resource_list;
+#[cfg(test)]
+mod schema;
 
 pub use fields::near_miss;
 pub use invalid::Invalid;

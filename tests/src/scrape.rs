@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::metrics;
 use crate::wait::until;
 
 /// Longer than a daemon takes to start.
@@ -15,7 +16,7 @@ const BOUND: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If there is none, or metrics are told that no list has.
 #[must_use]
 pub fn get(socket: &Path, path: &str) -> (u16, String, String) {
     let mut client = until("it serves metrics", BOUND, || UnixStream::connect(socket).ok());
@@ -23,6 +24,9 @@ pub fn get(socket: &Path, path: &str) -> (u16, String, String) {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    if path == "/metrics" {
+        metrics::check(body);
+    }
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
 }
 

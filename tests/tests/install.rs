@@ -367,49 +367,6 @@ fn a_daemon_set_s_install_stays_until_it_is_ended_and_leaves_the_program() {
     assert!(node.read("linkspan") == *PROGRAM);
 }
 
-/// As the manifest has it.
-#[test]
-fn no_capability_is_needed() {
-    let node = Node::new();
-    let before = node.shown();
-    for arguments in [node.install("macvlan,sriov,dhcp"), node.uninstall()] {
-        let output = Command::new("setpriv")
-            .args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"])
-            .arg("--no-new-privs")
-            .arg(&node.linkspan)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-    }
-    assert_eq!(summary(&node.shown()), summary(&before));
-}
-
-/// Only this program takes back what it gave.
-#[test]
-fn an_uninstall_waits_for_the_pods_to_go() {
-    let node = Node::new();
-    run(&node.linkspan, &node.install(""));
-    let uninstall = |ask: &str| {
-        let output = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", WITH_A_RECORD, "sh"])
-            .arg(&node.linkspan)
-            .args(node.uninstall().iter().filter(|word| *word != ask))
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    let said = uninstall("--force");
-    assert!(said.contains("takes back: 1. Drain the node"), "{said}");
-    assert!(node.bin().join("linkspan").exists());
-    assert_eq!(uninstall(""), "");
-    assert!(!node.bin().join("linkspan").exists());
-}
-
-/// Runs a program on a node that has the record of one attachment.
-const WITH_A_RECORD: &str = "mount -t tmpfs none /run && mkdir -p /run/linkspan/attachments && \
-    touch /run/linkspan/attachments/net=pod=net1=none && exec \"$@\"";
-
 #[test]
 fn a_folder_that_is_not_there_is_named_with_what_to_do() {
     let node = Node::new();

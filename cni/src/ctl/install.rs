@@ -74,7 +74,8 @@ impl Uninstall {
             let attachments = Node::host().journal().claims()?.len();
             if attachments > 0 && !self.force {
                 return Err(format!(
-                    "interfaces of pods that only this program takes back: {attachments}. Drain the node first, or use --force"
+                    "{attachments} interfaces of pods are still there, and only this program takes them back: \
+                     drain the node first, or use --force"
                 )
                 .into());
             }

@@ -1,6 +1,7 @@
 //! What host-local's section is read as, and what is refused in it.
 
 use super::*;
+use crate::schema::agreement;
 use serde_json::json;
 
 fn map(value: Value) -> Map<String, Value> {
@@ -8,6 +9,19 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn parse_with(ipam: Value, root: Value, inputs: &RuntimeInputs) -> Result<HostLocalConf, Invalid> {
+    let (mut network, mut section) = (map(root.clone()), map(ipam.clone()));
+    section.insert("type".to_owned(), json!("host-local"));
+    network.extend(map(json!({"name": "fast", "type": "macvlan", "ipam": section})));
+    let parsed = parse_section(ipam, root, inputs);
+    agreement::check("network.json", &Value::Object(network), parsed.as_ref().err());
+    parsed
+}
+
+fn parse_section(
+    ipam: Value,
+    root: Value,
+    inputs: &RuntimeInputs,
+) -> Result<HostLocalConf, Invalid> {
     let (ipam, root) = (map(ipam), map(root));
     let root = Fields::unchecked(&root, "");
     let runtime = root.object("runtimeConfig")?.cloned().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::testing::map;
 use super::*;
+use crate::schema::agreement;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -15,7 +16,10 @@ fn with(keys: Value) -> Map<String, Value> {
 }
 
 fn parse(keys: Value) -> Result<NetConf, Invalid> {
-    NetConf::parse(&with(keys), &RuntimeInputs::default(), None)
+    let config = with(keys);
+    let parsed = NetConf::parse(&config, &RuntimeInputs::default(), None);
+    agreement::check("network.json", &Value::Object(config), parsed.as_ref().err());
+    parsed
 }
 
 #[test]

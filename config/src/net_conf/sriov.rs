@@ -119,6 +119,7 @@ mod tests {
     use super::super::testing::map;
     use super::*;
     use crate::net_conf::RuntimeInputs;
+    use crate::schema::agreement;
     use serde_json::{Value, json};
 
     fn parse_with(
@@ -135,7 +136,10 @@ mod tests {
     fn parse(keys: Value) -> Result<SriovConf, Invalid> {
         let mut conf = map(keys);
         conf.entry("deviceID").or_insert_with(|| json!("0000:3b:02.1"));
-        parse_with(Value::Object(conf), json!({}), &RuntimeInputs::default())
+        let parsed = parse_with(Value::Object(conf.clone()), json!({}), &RuntimeInputs::default());
+        conf.extend(map(json!({"name": "fast", "type": "sriov"})));
+        agreement::check("network.json", &Value::Object(conf), parsed.as_ref().err());
+        parsed
     }
 
     #[test]

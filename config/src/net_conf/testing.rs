@@ -4,16 +4,19 @@ use serde_json::{Map, Value, json};
 
 use super::{KindConf, NetConf, RuntimeInputs};
 use crate::Invalid;
+use crate::schema::agreement;
 
 pub(super) fn map(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
-/// A network with these keys.
+/// A network with these keys, of which the schema has to say the same.
 pub(super) fn parse_with(keys: Value, inputs: &RuntimeInputs) -> Result<NetConf, Invalid> {
     let mut config = map(json!({"cniVersion": "1.1.0", "name": "fast"}));
     config.extend(map(keys));
-    NetConf::parse(&config, inputs, None)
+    let parsed = NetConf::parse(&config, inputs, None);
+    agreement::check("network.json", &Value::Object(config), parsed.as_ref().err());
+    parsed
 }
 
 /// What is attached where a network has these keys, and `base` besides.

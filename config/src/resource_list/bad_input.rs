@@ -7,6 +7,7 @@ mod of_ours;
 use serde_json::{Value, json};
 
 use super::ResourceList;
+use crate::schema::agreement;
 
 const NAME: &str =
     "a name of 1 to 63 letters, digits, '-' and '_', the first and last a letter or a digit";
@@ -21,6 +22,7 @@ fn said(resource: &Value) -> (String, String) {
     let mut root = json!({});
     root["resourceList"] = json!([resource]);
     let error = ResourceList::from_json(&root).unwrap_err();
+    agreement::check("resource-list.json", &root, Some(&error));
     let said = error.to_string().replacen("`resourceList[0].", "`", 1);
     (said, error.advice.unwrap_or_default())
 }

@@ -74,7 +74,7 @@ const KEYS: [(&str, &[DeviceType]); 14] = {
 };
 
 impl DeviceType {
-    const ALL: [Self; 3] = [Self::NetDevice, Self::Accelerator, Self::AuxNetDevice];
+    pub(crate) const ALL: [Self; 3] = [Self::NetDevice, Self::Accelerator, Self::AuxNetDevice];
 
     /// The type as the configuration writes it.
     #[must_use]
@@ -93,7 +93,7 @@ impl DeviceType {
         known.ok_or_else(|| resource.invalid("deviceType", EXPECTED))
     }
 
-    fn selector_keys(self) -> Vec<&'static str> {
+    pub(crate) fn selector_keys(self) -> Vec<&'static str> {
         KEYS.iter().filter(|(_, types)| types.contains(&self)).map(|(key, _)| *key).collect()
     }
 

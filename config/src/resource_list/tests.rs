@@ -8,12 +8,14 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::schema::agreement;
 
 fn one(resource: Value) -> Result<Resource, Invalid> {
     let mut root = json!({});
     root["resourceList"] = Value::Array(vec![resource]);
-    let list = ResourceList::from_json(&root)?;
-    Ok(list.resources.into_iter().next().unwrap())
+    let list = ResourceList::from_json(&root);
+    agreement::check("resource-list.json", &root, list.as_ref().err());
+    Ok(list?.resources.into_iter().next().unwrap())
 }
 
 /// The message and the advice of a resource that is refused.
@@ -244,6 +246,7 @@ fn the_environment_of_macvtap_cni_is_read_unchanged() {
     let text = r#"[{"name": "dataplane", "lowerDevice": "eth0", "mode": "vepa", "capacity": 50},
                    {"name": "other", "lowerDevice": "bond0", "capacity": 0}]"#;
     let resources = Resource::of_macvtap_cni(text).unwrap();
+    agreement::check("macvtap-pools.json", &serde_json::from_str(text).unwrap(), None);
     let found: Vec<_> = resources
         .iter()
         .map(|resource| {
@@ -275,7 +278,10 @@ fn the_environment_of_macvtap_cni_is_read_unchanged() {
         ),
     ];
     for (text, message) in wrong {
-        assert_eq!(Resource::of_macvtap_cni(text).unwrap_err().to_string(), message, "{text}");
+        let error = Resource::of_macvtap_cni(text).unwrap_err();
+        assert_eq!(error.to_string(), message, "{text}");
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        agreement::check("macvtap-pools.json", &value, Some(&error));
     }
 }
 
