@@ -25,6 +25,15 @@ demo: ## Boot a machine with SR-IOV NICs, give VFs to pods, and tell the story (
 test: sizes ## Every test: units, namespaces of this kernel, and the VM with SR-IOV NICs
 	cargo bed test
 
+# The scenarios whose names have one of these words.
+ONLY ?=
+
+.PHONY: e2e
+e2e: ## A real Kubernetes node in the VM, Linkspan installed on it, and pods that use it: ONLY=ping make e2e
+	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --bin linkspan-dhcp --target $(MUSL_HERE)
+	cargo build --package linkspan-hw-tests --bin bed --bin e2e
+	target/debug/e2e $(ONLY)
+
 .PHONY: hw-test
 hw-test: ## The VM's tests on this machine's own NICs: LINKSPAN_PFS=ens1f0,ens1f1 make hw-test
 	cargo build --workspace --bins

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::guest::Orders;
 use crate::kvm;
 use crate::prepare::{Prepared, prepared};
-use crate::qemu::{Errand, Machine, arguments};
+use crate::qemu::{Errand, Extras, Machine, arguments};
 use crate::report::{Progress, show_kernel_log};
 
 /// The status of `timeout` when it ended its command at the bound.
@@ -30,6 +30,7 @@ pub(crate) struct Job {
     /// How long boot, set-up and command may take together.
     pub(crate) timeout: Duration,
     pub(crate) nics: bool,
+    pub(crate) extras: Extras,
 }
 
 /// Boots the bed, runs the job in it, writes its output to `out` as it comes, and returns the
@@ -47,8 +48,13 @@ pub(crate) fn run(cache: &Cache, job: &Job, out: &mut (impl Write + Send)) -> Re
     let run = RunFolder::create(cache)?;
     let tree = std::env::current_dir()?;
     Orders::from_here(job)?.write(run.share())?;
-    let machine =
-        Machine { vmlinuz: &bed.vmlinuz, kvm, nics: job.nics, overlays: vec![tree.as_path()] };
+    let machine = Machine {
+        vmlinuz: &bed.vmlinuz,
+        kvm,
+        nics: job.nics,
+        overlays: vec![tree.as_path()],
+        extras: job.extras.clone(),
+    };
     let command = format!("{} guest {}", quoted(&job.bed)?, quoted(run.share())?);
     let ended = boot(&bed, &machine, &run, command, job.timeout, out)?;
     let status = fs::read_to_string(run.share().join("status")).ok();
@@ -84,7 +90,13 @@ pub(crate) fn shell(cache: &Cache) -> Result<u8> {
     let bed = prepared(cache)?;
     let kvm = kvm::works(cache, &bed, &progress)?;
     let tree = std::env::current_dir()?;
-    let machine = Machine { vmlinuz: &bed.vmlinuz, kvm, nics: true, overlays: vec![&tree] };
+    let machine = Machine {
+        vmlinuz: &bed.vmlinuz,
+        kvm,
+        nics: true,
+        overlays: vec![&tree],
+        extras: Extras::default(),
+    };
     let own = crate::own_path()?;
     eprintln!(
         "bed: in the guest, `{} guest --set-up` makes the VFs; ctrl-d ends it",

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::boot::{RunFolder, boot};
 use crate::cache::Cache;
 use crate::prepare::Prepared;
-use crate::qemu::Machine;
+use crate::qemu::{Extras, Machine};
 use crate::report::Progress;
 
 /// A boot takes about 2 s where KVM works.
@@ -34,7 +34,13 @@ pub(crate) fn works(cache: &Cache, bed: &Prepared, progress: &Progress) -> Resul
     }
     progress.say(&format!("probing KVM with a short boot, at most {} s", BOUND.as_secs()));
     let run = RunFolder::create(cache)?;
-    let machine = Machine { vmlinuz: &bed.vmlinuz, kvm: true, nics: true, overlays: Vec::new() };
+    let machine = Machine {
+        vmlinuz: &bed.vmlinuz,
+        kvm: true,
+        nics: true,
+        overlays: Vec::new(),
+        extras: Extras::default(),
+    };
     let alive = run.share().join("alive");
     boot(bed, &machine, &run, format!("echo > '{}'", alive.display()), BOUND, &mut io::sink())?;
     let outcome = alive.exists();

@@ -26,15 +26,23 @@ use anyhow::{Context, Result, bail};
 
 use crate::boot::Job;
 use crate::cache::Cache;
+use crate::qemu::{Disk, Extras};
 
 const USAGE: &str = "\
 usage: cargo bed VERB
 
   prepare                 install what the bed needs, and build the guest's kernel modules;
                           needs root on Debian 12 or 13; quick when there is nothing to do
-  run [--timeout SECONDS] [--no-nics] -- COMMAND...
+  prepare --node          what `make e2e` needs besides: containerd, etcd, Kubernetes (built by Go);
+                          prints the folder that has them
+  run [OPTIONS] -- COMMAND...
                           boot the bed, run COMMAND in it, and end with its status
                           (124: not done within the bound, default 600; 125: the bed failed)
+      --timeout SECONDS   the bound
+      --no-nics           without PFs
+      --disk FILE, --read-only-disk FILE
+                          a disk more, which the guest may mount by its file system's label
+      --forward PORT      this port of 127.0.0.1 leads to the same port of the guest
   shell                   an interactive shell in the bed
   test [-- FILTER...]     all tests of the workspace, here and in the bed, counted
   hardware [--yes] -- COMMAND...
@@ -60,7 +68,7 @@ fn main() -> ExitCode {
 
 fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
     match verb {
-        "prepare" => prepare::prepare(&Cache::locate()?).map(|()| 0),
+        "prepare" => prepare_all(args).map(|()| 0),
         "run" => {
             let job = parse_job(args)?;
             boot::run(&Cache::locate()?, &job, &mut io::stdout())
@@ -80,14 +88,41 @@ fn perform(verb: &str, args: &[OsString]) -> Result<u8> {
     }
 }
 
+fn prepare_all(args: &[OsString]) -> Result<()> {
+    let cache = Cache::locate()?;
+    let node = match args {
+        [] => false,
+        [flag] if flag == "--node" => true,
+        _ => bail!("bed prepare takes --node and nothing else"),
+    };
+    prepare::prepare(&cache)?;
+    if node {
+        println!("{}", prepare::prepare_node(&cache)?.display());
+    }
+    Ok(())
+}
+
 /// Reads the arguments of `bed run`.
 fn parse_job(args: &[OsString]) -> Result<Job> {
-    let (bed, command) = (own_path()?, Vec::new());
-    let mut job = Job { bed, command, timeout: Duration::from_mins(10), nics: true };
+    let mut job = Job {
+        bed: own_path()?,
+        command: Vec::new(),
+        timeout: Duration::from_mins(10),
+        nics: true,
+        extras: Extras::default(),
+    };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match arg.to_str() {
             Some("--no-nics") => job.nics = false,
+            Some(flag @ ("--disk" | "--read-only-disk")) => {
+                let image = rest.next().with_context(|| format!("{flag} wants a file"))?.into();
+                job.extras.disks.push(Disk { image, writable: flag == "--disk" });
+            }
+            Some("--forward") => {
+                let port = rest.next().and_then(|value| value.to_str()?.parse().ok());
+                job.extras.forwards.push(port.context("--forward wants a port's number")?);
+            }
             Some("--timeout") => {
                 let seconds = rest
                     .next()

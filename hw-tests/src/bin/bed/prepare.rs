@@ -4,6 +4,8 @@
 //! with `netdevsim` (which Debian does not build) compiled for it. virtme-ng goes into a Python
 //! environment there.
 
+mod node;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,6 +94,14 @@ pub(crate) fn prepare(cache: &Cache) -> Result<()> {
     }
     progress.say("the bed is prepared");
     Ok(())
+}
+
+/// Makes ready what a Kubernetes node takes besides; returns the folder that has it.
+pub(crate) fn prepare_node(cache: &Cache) -> Result<PathBuf> {
+    let progress = Progress::begin();
+    let folder = node::prepare(cache, &progress)?;
+    progress.say("the node is prepared");
+    Ok(folder)
 }
 
 fn make(cache: &Cache, progress: &Progress) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The machine: the command line of `virtme-run`, and through it of QEMU.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The name of the guest's port for the command's output, as the guest sees it in
 /// `/sys/class/virtio-ports/*/name`.
@@ -16,6 +16,23 @@ pub(crate) struct Machine<'a> {
     pub(crate) nics: bool,
     /// Folders that the guest may write to, in a layer that dies with it.
     pub(crate) overlays: Vec<&'a Path>,
+    pub(crate) extras: Extras,
+}
+
+/// What a machine has beyond the bed's own.
+#[derive(Clone, Default)]
+pub(crate) struct Extras {
+    /// Disks, from raw images; the guest mounts them by their file systems' labels.
+    pub(crate) disks: Vec<Disk>,
+    /// TCP ports of the host's own address that lead to the guest's; with one there is a NIC for them, on which
+    /// the guest is 10.0.2.15 and the host 10.0.2.2.
+    pub(crate) forwards: Vec<u16>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Disk {
+    pub(crate) image: PathBuf,
+    pub(crate) writable: bool,
 }
 
 /// What a guest does that runs one command without a terminal.
@@ -95,12 +112,34 @@ pub(crate) fn arguments(machine: &Machine, errand: Option<&Errand>) -> Vec<OsStr
     } else {
         args.extend(["-M", "q35"].map(Into::into));
     }
+    args.extend(extra_devices(&machine.extras));
     if let Some(errand) = errand {
         args.push("-chardev".into());
         args.push(joined("file,id=output,path=", errand.output));
         // Without `bus` QEMU would take the last bridge, which takes no such device.
         args.extend(["-device", "virtio-serial,bus=pcie.0", "-device"].map(Into::into));
         args.push(format!("virtserialport,name={OUTPUT_PORT},chardev=output").into());
+    }
+    args
+}
+
+fn extra_devices(extras: &Extras) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    for (number, disk) in extras.disks.iter().enumerate() {
+        let options = if disk.writable { "" } else { ",readonly=on" };
+        let drive = format!("if=none,id=disk{number},format=raw{options},file=");
+        args.push("-drive".into());
+        args.push(joined(&drive, &disk.image));
+        args.push("-device".into());
+        args.push(format!("virtio-blk-pci,bus=pcie.0,drive=disk{number}").into());
+    }
+    if !extras.forwards.is_empty() {
+        let mut user = "user,id=forwards".to_owned();
+        for port in &extras.forwards {
+            user.extend([",hostfwd=tcp:127.0.0.1:", &port.to_string(), "-:", &port.to_string()]);
+        }
+        args.extend(["-netdev".into(), user.into()]);
+        args.extend(["-device", "virtio-net-pci,bus=pcie.0,netdev=forwards"].map(Into::into));
     }
     args
 }
@@ -121,6 +160,13 @@ mod tests {
             kvm,
             nics,
             overlays: vec![Path::new("/src/linkspan")],
+            extras: Extras {
+                disks: vec![
+                    Disk { image: "/a.img".into(), writable: false },
+                    Disk { image: "/b.img".into(), writable: true },
+                ],
+                forwards: vec![30250],
+            },
         };
         arguments(&machine, errand)
             .iter()
@@ -142,6 +188,14 @@ mod tests {
         assert!(line.contains("-chardev file,id=output,path=/cache/runs/1/output"), "{line}");
         assert!(line.contains("--overlay-rwdir=/src/linkspan"), "{line}");
         assert_eq!(line.matches("-device igb,").count(), 2, "{line}");
+    }
+
+    #[test]
+    fn a_disk_is_written_to_where_that_was_said_and_ports_lead_into_the_guest() {
+        let line = line(false, true, None);
+        assert!(line.contains("format=raw,readonly=on,file=/a.img"), "{line}");
+        assert!(line.contains("format=raw,file=/b.img"), "{line}");
+        assert!(line.contains("hostfwd=tcp:127.0.0.1:30250-:30250"), "{line}");
     }
 
     #[test]

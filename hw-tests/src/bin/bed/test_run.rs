@@ -16,6 +16,7 @@ use self::tally::Tally;
 use crate::boot::{self, Job};
 use crate::cache::Cache;
 use crate::prepare;
+use crate::qemu::Extras;
 use crate::report::Progress;
 
 /// How long the bed may take to boot and set up, beside the tests' own time.
@@ -66,6 +67,7 @@ fn run_in_bed(bed: PathBuf, programs: &[Program], prepared: Result<Cache>) -> Re
         bed,
         timeout: BOOT + program::BOUND * bound,
         nics: true,
+        extras: Extras::default(),
     };
     let mut transcript = Transcript::default();
     let status = boot::run(&cache, &job, &mut transcript);
