@@ -2,6 +2,7 @@
 //! (`make test`), or on a machine that has such NICs (`make hw-test`).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod doctor;
 mod killed;
 mod leased;
 mod refused;
@@ -23,7 +24,8 @@ fn main() -> ExitCode {
             .chain(restored::cases())
             .chain(refused::cases())
             .chain(user_space::cases())
-            .chain(killed::cases()),
+            .chain(killed::cases())
+            .chain(doctor::cases()),
     )
 }
 
