@@ -29,7 +29,7 @@ pub(crate) struct Node {
 const POOLS: [&str; 2] = ["fast_a", "fast_b"];
 
 /// Far more than it takes, also where the processor is emulated and others are at work.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 
 impl Node {
     /// Starts kubelet and plugin, and fails unless each VF is offered, in the pool of its PF and with
