@@ -29,22 +29,27 @@ pub enum DeviceError {
     #[error("the device plugin can't tell what the pod holds: {0}")]
     Unknowing(String),
     /// The kubelet gave the pod no device at all.
-    #[error("the kubelet has given no device to pod {pod}, expected a {resource}")]
+    #[error(
+        "the kubelet has given no device to pod {pod}, expected a {resource}; this node offers {}",
+        listed(offered)
+    )]
     UnknownPod {
         /// Namespace and name.
         pod: String,
         /// What it is to hold.
         resource: ResourceName,
+        /// The resources there are.
+        offered: Vec<String>,
     },
     /// The kubelet gave the pod other devices.
-    #[error("pod {pod} holds no {resource}, expected one; this node offers {offered}")]
+    #[error("pod {pod} holds no {resource}, expected one; this node offers {}", listed(offered))]
     HoldsNone {
         /// Namespace and name.
         pod: String,
         /// What it is to hold.
         resource: ResourceName,
         /// The resources there are.
-        offered: String,
+        offered: Vec<String>,
     },
     /// There are more interfaces than devices.
     #[error(
@@ -75,10 +80,10 @@ pub fn device_of(
         return Err(DeviceError::Unknowing(reply.error));
     }
     if !reply.pod_is_known {
-        return Err(DeviceError::UnknownPod { pod, resource });
+        return Err(DeviceError::UnknownPod { pod, resource, offered: reply.offered });
     }
     if reply.devices.is_empty() {
-        return Err(DeviceError::HoldsNone { pod, resource, offered: listed(&reply.offered) });
+        return Err(DeviceError::HoldsNone { pod, resource, offered: reply.offered });
     }
     let devices = listed(&reply.devices);
     let free = reply.devices.into_iter().find(|device| !is_held(device));
@@ -110,6 +115,18 @@ fn ask(socket: &Path, request: HeldDevicesRequest) -> Result<HeldDevicesReply, D
     Ok(asked::ask(socket, "the device plugin", &question, asked::PATIENCE)?)
 }
 
+fn what_to_ask_for(resource: &ResourceName, offered: &[String]) -> String {
+    let limits = format!("in the limits of one of the pod's containers: `{resource}: 1`");
+    if offered.contains(&resource.to_string()) {
+        format!("Ask for it {limits}")
+    } else {
+        format!(
+            "Set `resourceName` to one that the node offers, or add a pool of this name to the device plugin's \
+             configuration, and ask for it {limits}"
+        )
+    }
+}
+
 /// Some of them, joined by commas: a message stays readable.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
@@ -131,10 +148,10 @@ impl From<DeviceError> for CniError {
             ),
             DeviceError::Ask(asked) => asked.code_and_advice(RUNS),
             DeviceError::Unknowing(_) => (Code::TryAgain, RUNS.to_owned()),
-            DeviceError::UnknownPod { resource, .. } | DeviceError::HoldsNone { resource, .. } => (
-                Code::NoSuchDevice,
-                format!("Ask for it in the limits of one of the pod's containers: `{resource}: 1`"),
-            ),
+            DeviceError::UnknownPod { resource, offered, .. }
+            | DeviceError::HoldsNone { resource, offered, .. } => {
+                (Code::NoSuchDevice, what_to_ask_for(resource, offered))
+            }
             DeviceError::AllHeld { resource, .. } => (
                 Code::DeviceHeld,
                 format!("Raise {resource} in the limits of the pod's containers: one for each interface"),

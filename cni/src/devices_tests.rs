@@ -75,6 +75,9 @@ fn a_reply_without_a_device_says_what_is_missing() {
         (code, msg, details)
     };
     let limits = "Ask for it in the limits of one of the pod's containers: `linkspan.dev/fast: 1`";
+    let elsewhere = "Set `resourceName` to one that the node offers, or add a pool of this name to the device \
+                     plugin's configuration, and ask for it in the limits of one of the pod's containers: \
+                     `linkspan.dev/fast: 1`";
     assert_eq!(
         refused(reply(&[])),
         (
@@ -82,14 +85,17 @@ fn a_reply_without_a_device_says_what_is_missing() {
             "pod ns/p holds no linkspan.dev/fast, expected one; this node offers linkspan.dev/slow, \
              linkspan.dev/wide"
                 .to_owned(),
-            limits.to_owned()
+            elsewhere.to_owned()
         )
     );
+    let offered = vec!["linkspan.dev/fast".to_owned()];
     assert_eq!(
-        refused(HeldDevicesReply { pod_is_known: false, ..reply(&[]) }),
+        refused(HeldDevicesReply { pod_is_known: false, offered, ..reply(&[]) }),
         (
             Code::NoSuchDevice,
-            "the kubelet has given no device to pod ns/p, expected a linkspan.dev/fast".to_owned(),
+            "the kubelet has given no device to pod ns/p, expected a linkspan.dev/fast; this node offers \
+             linkspan.dev/fast"
+                .to_owned(),
             limits.to_owned()
         )
     );
