@@ -5,7 +5,7 @@ MUSL_HERE := $(shell uname -m)-unknown-linux-musl
 BENCH := target/$(MUSL_HERE)/release/bench
 
 # An ADD is so short that to move the plugin to another address, as each of its starts does otherwise, is some 5 % of it.
-# The daemons, which read what the network sends, are moved.
+# The daemons, which read what the network sends, are moved where Rust makes such static programs: on x86_64.
 define programs
 	cargo build --release --locked --bin linkspan-device-plugin --bin linkspan-dhcp --target $(1)
 	cargo rustc --release --locked --package linkspan-cni --bin linkspan --target $(1) -- -C relocation-model=static

@@ -5,14 +5,15 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use linkspan_release::program::Program;
+use linkspan_release::program::{Machine, Program};
 
 /// What is promised of a program.
 struct Promise {
     name: &'static str,
     /// In bytes.
     size: u64,
-    /// Whether each of its starts is at another address. That costs a short call a part of its time that shows.
+    /// Whether each of its starts is at another address, where Rust makes such static programs: not for aarch64. That
+    /// costs a short call a part of its time that shows.
     relocates: bool,
 }
 
@@ -56,9 +57,10 @@ fn check(path: &Path, promise: &Promise) -> Result<usize, String> {
             promise.size
         ));
     }
-    if program.relocates != promise.relocates {
+    let relocates = promise.relocates && program.machine == Machine::Amd64;
+    if program.relocates != relocates {
         let (is, expected) =
-            if program.relocates { ("another", "a fixed") } else { ("a fixed", "another") };
+            if relocates { ("a fixed", "another") } else { ("another", "a fixed") };
         let path = path.display();
         return Err(format!(
             "{path} starts at {is} address, expected {expected} one: run `make release`"
