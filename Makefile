@@ -5,10 +5,12 @@ MUSL_HERE := $(shell uname -m)-unknown-linux-musl
 BENCH := target/$(MUSL_HERE)/release/bench
 
 # An ADD is so short that to move the plugin to another address, as each of its starts does otherwise, is some 5 % of it.
-# The daemons, which read what the network sends, are moved where Rust makes such static programs: on x86_64.
+# The daemons, which read what the network sends, are moved where Rust makes such static programs: on x86_64. The plugin, with
+# the command line in it, is also built for size above all; the daemons would lose time by that.
 define programs
 	cargo build --release --locked --bin linkspan-device-plugin --bin linkspan-dhcp --target $(1)
-	cargo rustc --release --locked --package linkspan-cni --bin linkspan --target $(1) -- -C relocation-model=static
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=z \
+		cargo rustc --release --locked --package linkspan-cni --bin linkspan --target $(1) -- -C relocation-model=static
 endef
 
 .PHONY: help
