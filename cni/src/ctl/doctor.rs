@@ -17,6 +17,8 @@ use facts::Facts;
 use finding::{Finding, Severity};
 use gather::Places;
 
+use super::networks;
+
 /// Say why this node would fail: what was seen, why it matters, and what helps
 ///
 /// Looks at the kernel, the NICs and their VFs, the networks of /etc/cni/net.d, the device plugin's pools, what pods
@@ -31,7 +33,7 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     lldp: Option<u64>,
     /// The device plugin's configuration
-    #[arg(long, value_name = "FILE", default_value = "/etc/pcidp/config.json")]
+    #[arg(long, value_name = "FILE", default_value = networks::POOLS)]
     pools: PathBuf,
     /// Where the node's files are, in a container that has them elsewhere
     #[arg(long, value_name = "FOLDER", default_value = "/")]

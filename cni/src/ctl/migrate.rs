@@ -25,7 +25,7 @@ pub(super) struct Migrate {
     #[arg(long, value_name = "FOLDER", default_value = "/opt/cni/bin")]
     bin: PathBuf,
     /// The device plugin's configuration
-    #[arg(long, value_name = "FILE", default_value = "/etc/pcidp/config.json")]
+    #[arg(long, value_name = "FILE", default_value = networks::POOLS)]
     pools: PathBuf,
     /// Where the node's files are, in a container that has them elsewhere
     #[arg(long, value_name = "FOLDER", default_value = "/")]
@@ -56,7 +56,9 @@ impl Migrate {
             programs: programs(&below(&self.bin)),
             bin: self.bin.clone(),
             pools: match ResourceList::read(&pools) {
-                Err(error) if error.is_missing() => None,
+                Err(error) if error.is_missing() && self.pools == Path::new(networks::POOLS) => {
+                    None
+                }
                 list => Some((pools, list.map_err(|error| in_full(&error)))),
             },
             peers: PeerState::read(&self.root),
@@ -126,5 +128,7 @@ mod tests {
         for (path, text) in files {
             assert_eq!(fs::read_to_string(root.path().join(path)).unwrap(), text);
         }
+        let elsewhere = Migrate { pools: "/etc/elsewhere.json".into(), ..migrate };
+        assert!(elsewhere.look().pools.is_some_and(|(_, list)| list.is_err()));
     }
 }

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use linkspan_config::net_conf::{KindName, StatusConf};
 use serde_json::{Map, Value};
 
+/// Where the device plugin's configuration is, if nothing else is said. A node may have none there; a file that was
+/// named has to be.
+pub(super) const POOLS: &str = "/etc/pcidp/config.json";
+
 /// Where runtimes look for networks, below the root.
 pub(super) const FOLDER: &str = "etc/cni/net.d";
 

@@ -57,7 +57,9 @@ impl Facts {
             .unwrap_or_default());
         let pools = match ResourceList::read(&file) {
             Ok(list) => list.resources,
-            Err(error) if error.is_missing() => Vec::new(),
+            Err(error) if error.is_missing() && places.pools == Path::new(networks::POOLS) => {
+                Vec::new()
+            }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 refused.push((file, source.unwrap_or_else(|| error.to_string())));
@@ -375,6 +377,9 @@ mod tests {
         let places =
             Places { root: root.path().to_owned(), pools: "/etc/pcidp/config.json".into() };
         let facts = Facts::gather(&places, None).unwrap();
+        let elsewhere = Places { pools: "/etc/elsewhere.json".into(), ..places };
+        let without = Facts::gather(&elsewhere, None).unwrap();
+        assert!(without.refused.iter().any(|(file, _)| file.ends_with("etc/elsewhere.json")));
         assert_eq!(facts.kernel, "5.4.0");
         assert!(facts.iommu.on);
         assert_eq!((facts.networks.len(), facts.networks[0].mtu), (1, Some(9000)));
