@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::agent::Agent;
 use crate::daemon::{Daemon, tail};
+use crate::folder::Folder;
 use crate::images;
 use crate::kubectl::Kubectl;
 use crate::machine::{Machine, free_port};
@@ -28,17 +29,14 @@ pub(crate) struct Cluster {
     pub(crate) kubectl: Kubectl,
     pub(crate) machine: Machine,
     control_plane: Vec<Daemon>,
-    /// Configuration, keys, logs and the node's disk; it goes with the cluster.
-    _folder: tempfile::TempDir,
+    /// Configuration, keys, logs and the node's disk; it goes with the cluster, and after the daemons that write to it.
+    _folder: Folder,
 }
 
 impl Cluster {
     /// Starts a cluster from nothing, whose node is booted.
     pub(crate) fn start(node: &Path) -> Result<Self> {
-        // Below the tree, which the guest sees.
-        let target =
-            std::env::current_exe()?.parent().context("a program is in a folder")?.to_owned();
-        let folder = tempfile::Builder::new().prefix("e2e-").tempdir_in(target)?;
+        let folder = Folder::create()?;
         let networks = networks::all();
         let mut machine = Machine::new(node, folder.path())?;
         node_config::write(folder.path(), machine.kubelet_port, &networks)?;
@@ -102,18 +100,20 @@ impl Cluster {
         };
         let kubectl = |args: &[&str]| self.kubectl.run(args);
         show("pods", kubectl(&["get", "pods", "-A", "-o", "wide"]));
-        show("events", kubectl(&["get", "events", "-n", "default", "--sort-by=.lastTimestamp"]));
+        show("events", kubectl(&["get", "events", "-A", "--sort-by=.lastTimestamp"]));
         show(
             "what the node offers",
             kubectl(&["get", "node", "localhost", "-o", "jsonpath={.status.allocatable}"]),
         );
-        show("Linkspan's pods", kubectl(&["describe", "pods", "-n", "linkspan"]));
         for (title, text) in product::logs(self) {
             show(&title, text);
         }
         let guest = |command: &str| self.agent().shell(command);
         show("links of the node", guest("ip -d -br link; find /run/linkspan | head -n 60"));
-        show("kubelet, errors", guest("grep -a '^E' /run/node/kubelet.log | tail -n 30"));
+        show(
+            "kubelet, errors",
+            guest("grep -a '^E' /run/node/kubelet.log | grep -v Housekeeping | tail -n 30"),
+        );
         show(
             "containerd, errors",
             guest("grep -a 'level=error' /run/node/containerd.log | tail -n 20"),

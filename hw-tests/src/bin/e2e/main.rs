@@ -7,6 +7,7 @@
 mod agent;
 mod cluster;
 mod daemon;
+mod folder;
 mod images;
 mod kubectl;
 mod machine;
@@ -54,41 +55,45 @@ fn run(filters: &[OsString]) -> Result<bool> {
         .filter(|scenario| chooses(filters, scenario.name))
         .collect();
     ensure!(!chosen.is_empty(), "no scenario's name has one of these words");
+    // A `make` that is killed takes it along, and its daemons with it.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     let began = Instant::now();
-    let mut cluster = Cluster::start(&prepared_node()?)?;
+    let say = |what: &str| println!("{:>6.1} s  {what}", began.elapsed().as_secs_f64());
+    say("looking for the programs of a node");
+    let node = prepared_node()?;
+    say("starting the control plane here, and booting the node in its VM");
+    let mut cluster = Cluster::start(&node)?;
+    say("installing Linkspan on the node");
     if let Err(error) = cluster.await_node().and_then(|()| product::install(&cluster)) {
         cluster.tell_why();
         return Err(error);
     }
-    println!(
-        "  {:>6.1} s  the node is ready, and Linkspan installed on it",
-        began.elapsed().as_secs_f64()
-    );
-    let mut failed = 0;
+    say("the node offers its VFs");
+    let (mut passed, mut failed) = (0, 0);
     for scenario in &chosen {
         let began = Instant::now();
         let outcome = scenarios::run(scenario, &mut cluster);
         let seconds = began.elapsed().as_secs_f64();
         match outcome {
-            Ok(()) => println!("ok   {seconds:>6.1} s  {}", scenario.name),
+            Ok(()) => {
+                passed += 1;
+                println!("ok   {seconds:>6.1} s  {}", scenario.name);
+            }
             Err(error) => {
                 failed += 1;
                 println!("FAIL {seconds:>6.1} s  {}\n     {error:#}", scenario.name);
                 cluster.tell_why();
-                if cluster.start_anew().is_err() {
-                    println!("the node does not come back: the other scenarios are left out");
+                if let Err(error) = cluster.start_anew() {
+                    println!("the node does not come back: {error:#}");
                     break;
                 }
             }
         }
     }
-    println!(
-        "{} of {} scenarios passed in {:.0} s",
-        chosen.len() - failed,
-        chosen.len(),
-        began.elapsed().as_secs_f64()
-    );
-    Ok(failed == 0)
+    say("done");
+    let skipped = chosen.len() - passed - failed;
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    Ok(failed + skipped == 0)
 }
 
 fn chooses(filters: &[OsString], name: &str) -> bool {
@@ -101,7 +106,7 @@ fn prepared_node() -> Result<std::path::PathBuf> {
         .args(["prepare", "--node"])
         .stderr(Stdio::inherit())
         .output()
-        .context("can't run bed: build it by `cargo build --workspace --bins`")?;
+        .context("can't run bed: build it by `cargo build --package linkspan-hw-tests --bins`")?;
     let text = String::from_utf8(output.stdout)?;
     let Some(folder) = text.lines().last().filter(|_| output.status.success()) else {
         bail!("the node can't be prepared: what `bed prepare --node` says is above");

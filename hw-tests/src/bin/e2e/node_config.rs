@@ -40,12 +40,14 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.
 "#,
         networks[0].name
     );
-    for Network { name, .. } in networks {
+    for network in networks {
+        let (name, interfaces) = (network.name, network.lists().len());
         write!(
             text,
             r#"  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{name}]
     runtime_type = "io.containerd.runc.v2"
     cni_conf_dir = "/etc/cni/{name}"
+    cni_max_conf_num = {interfaces}
 "#
         )?;
     }
@@ -64,6 +66,10 @@ fn kubelet(port: u16) -> String {
         "cgroupDriver": "cgroupfs",
         "failSwapOn": false,
         "enforceNodeAllocatable": [],
+        // CPU 0 is the node's own. A pod that asks for a whole CPU and a VF has both from one NUMA node, or does not start.
+        "cpuManagerPolicy": "static",
+        "kubeReserved": { "cpu": "100m" },
+        "topologyManagerPolicy": "single-numa-node",
         "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%" },
         "imageGCHighThresholdPercent": 100,
         "localStorageCapacityIsolation": false,
