@@ -29,7 +29,7 @@ pub(crate) use profiles::Profiles;
 /// What sysfs and netlink say is on this node now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inventory {
-    /// The devices that a pool could have, in the order of their addresses.
+    /// The devices that a pool could have, in the order of their names.
     pub(crate) devices: Vec<Device>,
     /// The links of the host.
     pub(crate) interfaces: Interfaces,
@@ -175,6 +175,12 @@ impl Inventory {
     ) -> Result<(Self, Vec<SysfsError>), SysfsError> {
         let (devices, errors) = Scan::begin(sysfs, seen, asked)?.run()?;
         Ok((Self { devices, interfaces: Interfaces::of(host) }, errors))
+    }
+
+    /// The device of that name.
+    pub(crate) fn device(&self, id: &DeviceId) -> Option<&Device> {
+        let at = self.devices.binary_search_by(|device| device.id.cmp(id)).ok()?;
+        self.devices.get(at)
     }
 
     /// Takes over what an earlier look has seen of devices that are in a pod now, with all that they were selected

@@ -71,7 +71,7 @@ pub(crate) fn keep(
     for (resource, id) in held {
         let at = places.get(&id).copied();
         let pool = position(resource);
-        let is_there = at.is_some() || inventory.devices.iter().any(|device| device.id == id);
+        let is_there = at.is_some() || inventory.device(&id).is_some();
         // One that is not is missing from its pool only: another plugin's, say, is none of ours.
         if !is_there && pool.is_none_or(|pool| pools[pool].resource.shares.is_some()) {
             continue;
@@ -87,7 +87,8 @@ pub(crate) fn keep(
 /// The devices that are kept for a pool, and of which nothing is known but that.
 pub(crate) fn gone(kept: &Kept, pool: &Pool, members: &[Member]) -> BTreeSet<DeviceId> {
     let resource = pool.name.to_string();
-    let is_known = |id: &DeviceId| members.iter().any(|member| member.device.id == *id);
+    let is_known =
+        |id: &DeviceId| members.binary_search_by(|member| member.device.id.cmp(id)).is_ok();
     let of_pool = kept.iter().filter(|(id, kept_for)| **kept_for == resource && !is_known(id));
     of_pool.map(|(id, _)| id.clone()).collect()
 }
@@ -105,36 +106,39 @@ fn put_back(
     inventory: &Inventory,
     found: &mut [Vec<Member>],
 ) -> Kept {
+    let mut elsewhere: HashMap<DeviceId, Member> = HashMap::new();
+    for members in found.iter_mut() {
+        let claimed = members.extract_if(.., |member| claims.contains_key(&member.device.id));
+        elsewhere.extend(claimed.map(|member| (member.device.id.clone(), member)));
+    }
     let mut kept = Kept::new();
     for (id, Claim { pool, resource, last }) in claims {
-        let elsewhere = found.iter_mut().find_map(|members| {
-            let at = members.iter().position(|member| member.device.id == id)?;
-            Some(members.remove(at))
-        });
+        let elsewhere = elsewhere.remove(&id);
         kept.insert(id.clone(), resource);
         let Some(members) = pool.map(|pool| &mut found[pool]) else { continue };
         let member = match (elsewhere, last) {
             (Some(member), Some(Member { needs, .. })) => Member { needs, ..member },
             (Some(member), None) => member,
             (None, Some(last)) => as_it_is(last, inventory),
-            (None, None) => match inventory.devices.iter().find(|device| device.id == id) {
+            (None, None) => match inventory.device(&id) {
                 // A NIC's name, by which the pool selects it, went into the pod with its interface.
                 Some(device) => unselected(device.clone(), Needs::default()),
                 // Nothing is known of it but who has it.
                 None => continue,
             },
         };
-        let at = members.partition_point(|other| other.device.id < member.device.id);
-        members.insert(at, member);
+        members.push(member);
+    }
+    for members in found {
+        members.sort_by(|a, b| a.device.id.cmp(&b.device.id));
     }
     kept
 }
 
 /// A member that no pool selects any more.
 fn as_it_is(last: Member, inventory: &Inventory) -> Member {
-    let device = inventory.devices.iter().find(|device| device.id == last.device.id);
-    match device.cloned() {
-        Some(device) => unselected(device, last.needs),
+    match inventory.device(&last.device.id) {
+        Some(device) => unselected(device.clone(), last.needs),
         None => Member { health: Health::Unhealthy(Reason::Gone), ..last },
     }
 }
@@ -156,8 +160,11 @@ fn may_be_held(resource: &str, device: &Device, inventory: &Inventory, known: Kn
         Known::Never => {
             let same_pf = |other: &Device| other.pf().address == device.pf().address;
             let higher = |other: &Device| other.index() > device.index();
-            let is_there = inventory.devices.iter().any(|other| other.id == device.id);
+            let is_there = inventory.device(&device.id).is_some();
             !is_there && inventory.devices.iter().any(|other| same_pf(other) && higher(other))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

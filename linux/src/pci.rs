@@ -4,6 +4,7 @@
 //! devices again and again keeps what was [`Seen`] himself.
 
 mod attribute;
+mod identity;
 mod net;
 mod owned;
 mod seen;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use linkspan_types::{PciAddress, PcieRoot};
 
 pub use attribute::SysfsError;
+pub use identity::Identity;
 pub use net::NetDevice;
 pub use owned::{Owned, Owner, SubFunctionOf};
 pub use seen::Seen;
@@ -83,21 +85,6 @@ impl PciDevice {
         self.path.exists()
     }
 
-    /// The vendor's number, `0x8086` for Intel.
-    pub fn vendor(&self) -> Result<u16, SysfsError> {
-        self.hex("vendor", "a vendor such as 0x8086")
-    }
-
-    /// The vendor's number for this device.
-    pub fn device(&self) -> Result<u16, SysfsError> {
-        self.hex("device", "a device such as 0x154c")
-    }
-
-    /// The 24-bit class, `0x020000` for an Ethernet controller; its highest byte is the base class.
-    pub fn class(&self) -> Result<u32, SysfsError> {
-        self.hex("class", "a device class such as 0x020000")
-    }
-
     /// The name of the driver that the device is bound to, if it is bound.
     pub fn driver(&self) -> Result<Option<String>, SysfsError> {
         attribute::linked_name(&self.join("driver"))
@@ -128,16 +115,6 @@ impl PciDevice {
     /// The number that the machine's firmware has for the device's slot, or for it on the board.
     pub fn acpi_index(&self) -> Result<Option<u32>, SysfsError> {
         self.number("acpi_index")
-    }
-
-    fn hex<T: TryFrom<u64>>(&self, name: &str, expected: &'static str) -> Result<T, SysfsError> {
-        let path = self.join(name);
-        let text = attribute::text(&path)?;
-        text.strip_prefix("0x")
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-            .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| SysfsError::unexpected(&path, &text, expected))
     }
 
     /// The PCI address that a link in the device's directory points to.

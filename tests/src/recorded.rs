@@ -23,10 +23,9 @@ pub const TREES: [(&str, &str); 6] = [
     ("mellanox_cx6", include_str!("recorded/mellanox_cx6.txt")),
 ];
 
-const ATTRIBUTES: [&str; 12] = [
+const ATTRIBUTES: [&str; 10] = [
     "acpi_index",
-    "class",
-    "device",
+    "modalias",
     "numa_node",
     "phys_port_name",
     "sfnum",
@@ -35,7 +34,6 @@ const ATTRIBUTES: [&str; 12] = [
     "sriov_stride",
     "sriov_totalvfs",
     "type",
-    "vendor",
 ];
 
 /// What a block says, in order.
@@ -52,8 +50,8 @@ pub fn record(sysfs: &Path) -> String {
     let mut blocks = BTreeMap::new();
     for link in fs::read_dir(sysfs.join("bus/pci/devices")).unwrap() {
         let device = fs::canonicalize(link.unwrap().path()).unwrap();
-        let class = fs::read_to_string(device.join("class")).unwrap();
-        if class.starts_with("0x02") || class.starts_with("0x12") {
+        let modalias = fs::read_to_string(device.join("modalias")).unwrap();
+        if modalias.contains("bc02") || modalias.contains("bc12") {
             record_directory(&device, &devices, &mut blocks);
         }
     }

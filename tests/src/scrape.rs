@@ -1,10 +1,12 @@
-//! What a daemon tells over HTTP on a unix socket, and what the kernel tells of the daemon.
+//! What a daemon tells over HTTP on a unix socket, and what the kernel tells of it and of a test.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::metrics;
 use crate::wait::until;
@@ -46,4 +48,14 @@ pub fn status(process: u32, key: &str) -> u64 {
 #[must_use]
 pub fn switches(process: u32) -> u64 {
     status(process, "voluntary_ctxt_switches") + status(process, "nonvoluntary_ctxt_switches")
+}
+
+/// How long this thread has run, whatever else runs on this machine.
+///
+/// # Panics
+///
+/// If the kernel's clock is before its own start.
+#[must_use]
+pub fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }

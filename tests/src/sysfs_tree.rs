@@ -78,6 +78,12 @@ impl Pf {
     }
 }
 
+/// What the kernel says of a device, whose class is such as `bc02sc00i00`. Who has built it into a card is left out.
+#[must_use]
+pub fn modalias(vendor: u16, device: u16, class: &str) -> String {
+    format!("pci:v{vendor:08X}d{device:08X}sv00000000sd00000000{class}")
+}
+
 impl SysfsTree {
     /// A tree without devices.
     ///
@@ -167,9 +173,7 @@ impl SysfsTree {
     pub fn add_device(&self, address: PciAddress, vendor: u16, device: u16, numa_node: i32) {
         fs::create_dir_all(self.device(address)).unwrap();
         let attributes = [
-            ("vendor", format!("{vendor:#06x}")),
-            ("device", format!("{device:#06x}")),
-            ("class", "0x020000".to_owned()),
+            ("modalias", modalias(vendor, device, "bc02sc00i00")),
             ("numa_node", numa_node.to_string()),
             ("driver_override", "(null)".to_owned()),
         ];

@@ -1,11 +1,13 @@
-//! The one pass over sysfs, which reads only what may have changed since the last one. A device that can't be read is left out, and its error kept: one strange device must
-//! not take the others from the node.
+//! The one pass over sysfs, which reads only what may have changed since the last one. A device that can't be read is
+//! left out, and its error kept: one strange device must not take the others from the node.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use linkspan_config::resource_list::DeviceType;
-use linkspan_linux::pci::{Owned, Owner, PciDevice, Seen, SubFunctionOf, Sysfs, SysfsError};
+use linkspan_linux::pci::{
+    Identity, Owned, Owner, PciDevice, Seen, SubFunctionOf, Sysfs, SysfsError,
+};
 use linkspan_types::{IfName, LinkType, PartitionKey, PciAddress, PcieRoot};
 
 use super::{Asked, Device, DeviceId, Parent, Place, VdpaDevice};
@@ -105,7 +107,7 @@ impl<'a> Scan<'a> {
 
     fn function(&mut self, address: PciAddress) -> Result<Option<Device>, SysfsError> {
         let device = self.sysfs.pci(address);
-        let kind = match self.seen.class(&device)? >> 16 {
+        let kind = match self.seen.identity(&device)?.class >> 16 {
             NETWORK => DeviceType::NetDevice,
             ACCELERATOR => DeviceType::Accelerator,
             _ => return Ok(None),
@@ -149,6 +151,7 @@ impl<'a> Scan<'a> {
         (kind, place): (DeviceType, Place),
         pf: &Pf,
     ) -> Result<Device, SysfsError> {
+        let Identity { vendor, device: number, .. } = self.seen.identity(function)?;
         let net_names = self.net_names(owner)?;
         let rdma = self.rdma.get(owner).cloned().unwrap_or_default();
         // In the kernel's exclusive mode an RDMA device follows its interface into a pod. What a part of a PF has
@@ -167,8 +170,8 @@ impl<'a> Scan<'a> {
                 Owner::SubFunction(name) => DeviceId::SubFunction(name.clone()),
             },
             kind,
-            vendor: self.seen.vendor(function)?,
-            number: self.seen.device(function)?,
+            vendor,
+            number,
             driver,
             numa_node: pf.numa_node,
             root: pf.root,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use linkspan_tests::recorded;
-use linkspan_tests::sysfs_tree::{Pf, SysfsTree};
+use linkspan_tests::sysfs_tree::{Pf, SysfsTree, modalias};
 
 use super::*;
 
@@ -184,8 +184,9 @@ fn what_is_half_made_or_neither_nic_nor_accelerator_is_left_out() {
     let tree = recorded::tree("intel_e810");
     let at = |text: &str| fs::canonicalize(tree.root().join("bus/pci/devices").join(text)).unwrap();
     fs::remove_file(at("0000:17:00.0").join("virtfn1")).unwrap();
-    fs::remove_file(at("0000:17:01.2").join("vendor")).unwrap();
-    fs::write(at("0000:17:01.3").join("class"), "0x010802\n").unwrap();
+    fs::remove_file(at("0000:17:01.2").join("modalias")).unwrap();
+    let disk = modalias(0x8086, 0x1889, "bc01sc08i02");
+    fs::write(at("0000:17:01.3").join("modalias"), disk).unwrap();
     let found = ids(&read(&tree));
     let left = ["0000:17:00.0", "0000:17:00.1", "0000:17:01.0"];
     assert_eq!(found[..3], left);
@@ -201,12 +202,9 @@ fn one_strange_device_does_not_take_the_others_away() {
     let vf = "pci0000:5d/0000:5d:00.0/0000:5e:00.2";
     let all = ["0000:5e:00.0", "0000:5e:00.1", "0000:5e:00.2", "0000:5e:00.3", "0000:5e:00.4"];
     let table = [
-        (vf, "vendor", true),
-        (vf, "device", true),
-        (vf, "class", true),
+        (vf, "modalias", true),
         (pf, "acpi_index", false),
-        (pf, "vendor", true),
-        (pf, "class", true),
+        (pf, "modalias", true),
         (pf, "numa_node", false),
         (pf, "net/ibs4f0/type", false),
         (pf, "infiniband/mlx5_0/ports/1/pkeys/0", false),

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::inventory::{Asked, DeviceId, HostUse, Interface, Interfaces, Parent, Place};
 
-fn pools(resources: Value) -> Result<Vec<Pool>, DuplicateName> {
+/// The pools of a configuration, all of whose names begin with `linkspan.dev/`.
+pub(crate) fn pools(resources: Value) -> Result<Vec<Pool>, DuplicateName> {
     let mut list = json!({});
     list["resourceList"] = resources;
     let list = ResourceList::from_json(&list).unwrap();

@@ -62,8 +62,8 @@ fn vendors_devices_and_drivers_select() {
         let sysfs = Sysfs::host();
         vfs.iter().map(|vf| attribute(&sysfs.pci(*vf))).collect()
     };
-    let vendors = each(|device| format!("{:04x}", device.vendor().unwrap()));
-    let devices = each(|device| format!("{:04x}", device.device().unwrap()));
+    let vendors = each(|device| format!("{:04x}", device.identity().unwrap().vendor));
+    let devices = each(|device| format!("{:04x}", device.identity().unwrap().device));
     let drivers = each(|device| device.driver().unwrap().unwrap());
     let right = json!({
         "vendors": vendors, "devices": devices, "drivers": drivers, "pfNames": names,

@@ -13,7 +13,7 @@ use std::path::Path;
 use linkspan_types::PciAddress;
 
 use super::attribute::Entry;
-use super::{Owner, PciDevice, Sysfs, SysfsError, attribute};
+use super::{Identity, Owner, PciDevice, Sysfs, SysfsError, attribute};
 
 /// What was seen of a sysfs tree up to now.
 #[derive(Debug, Default)]
@@ -25,14 +25,12 @@ pub struct Seen {
     owners: HashMap<&'static str, Links<Owner>>,
 }
 
-/// What a PCI function is, as far as it was asked for.
+/// What a PCI function is, if it was asked for.
 #[derive(Debug, Default)]
 struct Function {
     /// The number of the link to it.
     number: u64,
-    class: Option<u32>,
-    vendor: Option<u16>,
-    device: Option<u16>,
+    identity: Option<Identity>,
 }
 
 /// What the links of a directory lead to, by their numbers.
@@ -55,19 +53,14 @@ impl Seen {
         Ok(addresses)
     }
 
-    /// As [`PciDevice::class`].
-    pub fn class(&mut self, device: &PciDevice) -> Result<u32, SysfsError> {
-        once(&mut self.function(device).class, || device.class())
-    }
-
-    /// As [`PciDevice::vendor`].
-    pub fn vendor(&mut self, device: &PciDevice) -> Result<u16, SysfsError> {
-        once(&mut self.function(device).vendor, || device.vendor())
-    }
-
-    /// As [`PciDevice::device`].
-    pub fn device(&mut self, device: &PciDevice) -> Result<u16, SysfsError> {
-        once(&mut self.function(device).device, || device.device())
+    /// As [`PciDevice::identity`].
+    pub fn identity(&mut self, device: &PciDevice) -> Result<Identity, SysfsError> {
+        // One that the list hasn't shown has no number, and is not there the next time.
+        let function = self.functions.entry(device.address).or_default();
+        match function.identity {
+            Some(known) => Ok(known),
+            None => device.identity().map(|identity| *function.identity.insert(identity)),
+        }
     }
 
     /// As [`PciDevice::virtual_functions`].
@@ -96,11 +89,6 @@ impl Seen {
     ) -> Result<Vec<(OsString, Owner)>, SysfsError> {
         let links = self.owners.entry(directory).or_default();
         links.follow(&sysfs.root.join(directory), |_| true, read)
-    }
-
-    fn function(&mut self, device: &PciDevice) -> &mut Function {
-        // One that the list hasn't shown has no number, and is not there the next time.
-        self.functions.entry(device.address).or_default()
     }
 }
 
@@ -135,16 +123,5 @@ impl<T: Clone> Links<T> {
 impl<T> Default for Links<T> {
     fn default() -> Self {
         Self(HashMap::new())
-    }
-}
-
-/// What is known, or is read now and known from then on.
-fn once<T: Copy>(
-    known: &mut Option<T>,
-    read: impl FnOnce() -> Result<T, SysfsError>,
-) -> Result<T, SysfsError> {
-    match known {
-        Some(known) => Ok(*known),
-        None => read().map(|value| *known.insert(value)),
     }
 }

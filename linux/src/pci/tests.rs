@@ -79,16 +79,14 @@ fn generic_attributes_are_read() {
     let (root, sysfs) = tree(&[], 0, 0);
     let pf = sysfs.pci(address("0000:01:00.0"));
     let files = [
-        ("vendor", "0x8086\n"),
-        ("device", "0x10c9\n"),
-        ("class", "0x020000\n"),
+        ("modalias", "pci:v00008086d000010C9sv00008086sd0000A03Cbc02sc00i00\n"),
         ("numa_node", "1\n"),
     ];
     for (file, text) in files {
         write(&sysfs, file, text);
     }
-    assert_eq!((pf.vendor().unwrap(), pf.device().unwrap()), (0x8086, 0x10c9));
-    assert_eq!((pf.class().unwrap(), pf.numa_node().unwrap()), (0x2_0000, Some(1)));
+    let identity = Identity { vendor: 0x8086, device: 0x10c9, class: 0x2_0000 };
+    assert_eq!((pf.identity().unwrap(), pf.numa_node().unwrap()), (identity, Some(1)));
     write(&sysfs, "numa_node", "-1\n");
     assert_eq!(pf.numa_node().unwrap(), None);
 
@@ -222,16 +220,28 @@ fn strange_files_are_errors_and_never_panics() {
     let (_root, sysfs) = tree(&[], 0, 0);
     let pf = sysfs.pci(address("0000:01:00.0"));
     let long = [b'0'; 5000];
-    let strange: [&[u8]; 8] = [b"", b"0", b"0x", b"0x+1", b"8086", b"0x12345", b"\xff\xfe", &long];
+    let strange: [&[u8]; 10] = [
+        b"",
+        b"0x8086",
+        b"usb:v1D6Bp0002",
+        b"pci:v00008086d000010C9",
+        b"pci:v00018086d000010C9sv00008086sd0000A03Cbc02sc00i00",
+        b"pci:v+0008086d000010C9sv00008086sd0000A03Cbc02sc00i00",
+        b"pci:v0000808\xc3\xa4d000010C9sv00008086sd0000A03Cbc02sc00i00",
+        b"pci:v00008086d000010C9sv00008086sd0000A03Cbc02sc00i00i",
+        b"\xff\xfe",
+        &long,
+    ];
     for bytes in strange {
-        write(&sysfs, "vendor", bytes);
-        let error = pf.vendor().unwrap_err();
+        write(&sysfs, "modalias", bytes);
+        let error = pf.identity().unwrap_err();
         assert!(matches!(error, SysfsError::Unexpected { .. }), "{error}");
     }
-    write(&sysfs, "vendor", "0\n");
-    let message = pf.vendor().unwrap_err().to_string();
+    write(&sysfs, "modalias", "0\n");
+    let message = pf.identity().unwrap_err().to_string();
     assert!(
-        message.ends_with(r#"0000:01:00.0/vendor is "0", expected a vendor such as 0x8086"#),
+        message
+            .contains(r#"0000:01:00.0/modalias is "0", expected a device such as pci:v00008086"#),
         "{message}"
     );
 }
@@ -242,7 +252,7 @@ fn a_machine_without_a_pci_bus_has_no_devices() {
     assert!(Sysfs::at(root.path()).pci_addresses().unwrap().is_empty());
     let missing = Sysfs::at(root.path()).pci(address("0000:01:00.0"));
     assert!(!missing.exists());
-    assert!(missing.vendor().unwrap_err().is_missing());
+    assert!(missing.identity().unwrap_err().is_missing());
 }
 
 #[test]
@@ -253,8 +263,11 @@ fn this_machine_is_read() {
     }
     for address in sysfs.pci_addresses().unwrap() {
         let device = sysfs.pci(address);
-        device.vendor().unwrap();
-        device.class().unwrap();
+        let number = |file| attribute::text(&device.join(file)).unwrap();
+        let Identity { vendor, device: number_of_vendor, class } = device.identity().unwrap();
+        let told =
+            [format!("{vendor:#06x}"), format!("{number_of_vendor:#06x}"), format!("{class:#08x}")];
+        assert_eq!(told, ["vendor", "device", "class"].map(number));
         device.driver().unwrap();
         device.numa_node().unwrap();
         device.net_names().unwrap();
@@ -266,7 +279,7 @@ fn looks(sysfs: &Sysfs, seen: &mut Seen) -> [(Vec<PciAddress>, u16, Vec<Owned>);
     let device = sysfs.pci(address("0000:01:00.0"));
     let look = |seen: &mut Seen| {
         let addresses = seen.pci_addresses(sysfs).unwrap();
-        (addresses, seen.device(&device).unwrap(), sysfs.interfaces(seen).unwrap())
+        (addresses, seen.identity(&device).unwrap().device, sysfs.interfaces(seen).unwrap())
     };
     [look(&mut Seen::default()), look(seen)]
 }
@@ -275,9 +288,13 @@ fn looks(sysfs: &Sysfs, seen: &mut Seen) -> [(Vec<PciAddress>, u16, Vec<Owned>);
 fn what_was_seen_is_known_for_as_long_as_it_is_there_and_no_longer() {
     let root = tempfile::tempdir_in("/dev/shm").unwrap();
     let at = |path: &str| root.path().join(path);
+    let number = |device: &str, number: u16| {
+        let text = format!("pci:v00008086d{number:08X}sv00008086sd00000000bc02sc00i00\n");
+        fs::write(at(device).join("modalias"), text).unwrap();
+    };
     let made = |device: &str| {
         fs::create_dir_all(at(device)).unwrap();
-        fs::write(at(device).join("device"), format!("0x000{}\n", &device[1..])).unwrap();
+        number(device, device[1..].parse().unwrap());
     };
     for directory in ["bus/pci/devices", "class/net"] {
         fs::create_dir_all(at(directory)).unwrap();
@@ -294,7 +311,7 @@ fn what_was_seen_is_known_for_as_long_as_it_is_there_and_no_longer() {
     assert_eq!((first.1, &first), (1, &same));
 
     // The device can't change: its file is not read again.
-    fs::write(at("d1/device"), "0x0009\n").unwrap();
+    number("d1", 9);
     assert_eq!(looks(&sysfs, &mut seen)[1], first);
 
     // Another device takes its place, and the interfaces change their names: the link of `b` stays, another is `a`.

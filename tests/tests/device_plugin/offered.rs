@@ -271,9 +271,9 @@ fn a_nic_is_offered_only_if_it_is_known_to_be_idle() {
 fn one_strange_device_does_not_take_the_others_away() {
     let node = Node::start(fast());
     node.wait_for_devices("linkspan.dev/fast", 4);
-    node.tree.write(pfs()[0].vf(2), "vendor", "x");
+    node.tree.write(pfs()[0].vf(2), "modalias", "x");
     node.plugin.signal(Signal::HUP);
     node.wait_for_devices("linkspan.dev/fast", 3);
-    let expected = r#"0000:01:10.4/vendor is "x", expected a vendor such as 0x8086"#;
+    let expected = r#"0000:01:10.4/modalias is "x", expected a device such as pci:v00008086"#;
     assert!(node.plugin.log().contains(expected), "{}", node.plugin.log());
 }

@@ -104,8 +104,8 @@ fn do_step(tree: &SysfsTree, step: Step) {
             tree.remove_device(at);
             tree.add_device(at, 0x15b3, number, 0);
             match number {
-                1 => tree.write(at, "class", "0x010802"),
-                2 => tree.write(at, "vendor", "nonsense"),
+                1 => tree.write(at, "modalias", &modalias(0x15b3, number, "bc01sc08i02")),
+                2 => tree.write(at, "modalias", "nonsense"),
                 _ => {}
             }
         }
