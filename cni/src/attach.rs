@@ -31,15 +31,34 @@ pub fn add(
     attachment: &Attachment,
     called_as: Option<KindName>,
 ) -> Result<AddResult, CniError> {
-    let conf = configuration(node, attachment, called_as)?;
+    loop {
+        let (conf, chosen) = configuration(node, attachment, called_as)?;
+        let error = match attach(node, netns_path, attachment, &conf) {
+            Err(error) if error.code == Code::DeviceHeld => error,
+            done => return done,
+        };
+        // A runtime that attaches all interfaces of a pod at once: another one was first, and there may be a next device.
+        let Some(device) = chosen else { return Err(error) };
+        if !held_by_siblings(node, attachment)?.contains(&device) {
+            return Err(error);
+        }
+    }
+}
+
+fn attach(
+    node: &Node,
+    netns_path: &Path,
+    attachment: &Attachment,
+    conf: &NetConf,
+) -> Result<AddResult, CniError> {
     let mut before = conf.prev_result.as_ref().map(AddResult::parse_prev).transpose()?;
     let host = RouteSocket::open()?;
     let mut add = Add {
         node,
-        conf: &conf,
+        conf,
         key: AttachmentKey::new(&conf.name, &attachment.id),
         pod_name: attachment.args.pod(),
-        ipam: Ipam::of(&conf, attachment, netns_path, before.as_ref()),
+        ipam: Ipam::of(conf, attachment, netns_path, before.as_ref()),
         pod: Pod::open(netns_path, &host)?,
         host,
         path: netns_path,
@@ -47,7 +66,7 @@ pub fn add(
         has_asked_for_addresses: false,
     };
     add.ipam.require()?;
-    let plan = Plan::of(&conf);
+    let plan = Plan::of(conf);
     if plan.needs_name_first() {
         add.refuse_a_name_that_is_taken()?;
     }
@@ -280,26 +299,32 @@ fn undo_broken_off(
     detach::undo(node, way.host, &Record { ipam: IpamRecord::None, ..left })
 }
 
-/// The network's configuration, with the device that the pod was given where it names only the resource.
+/// The network's configuration, with the device that the pod was given where it names only the resource; and that device.
 fn configuration(
     node: &Node,
     attachment: &Attachment,
     called_as: Option<KindName>,
-) -> Result<NetConf, CniError> {
+) -> Result<(NetConf, Option<String>), CniError> {
     let config = &attachment.network.config;
     let inputs = attachment.args.runtime_inputs();
     let Some(resource) = wanted_resource(config)? else {
-        return Ok(NetConf::parse(config, &inputs, called_as)?);
+        return Ok((NetConf::parse(config, &inputs, called_as)?, None));
     };
-    let records = node.journal().all()?;
-    let own = records.iter().map(|record| (record, record.key.id())).filter(|(_, id)| {
-        id.container_id == attachment.id.container_id && id.if_name != attachment.id.if_name
-    });
-    // What other pods had, the kubelet has taken from them: their records are dealt with like any dead pod's.
-    let held: Vec<String> = own.filter_map(|(record, _)| record.link.device()).collect();
+    let held = held_by_siblings(node, attachment)?;
     let is_held = |device: &str| held.iter().any(|held| held == device);
     let device = devices::device_of(Path::new(SOCKET), &attachment.args, &resource, is_held)?;
-    Ok(NetConf::parse(&with_device(config, &device), &inputs, called_as)?)
+    let conf = NetConf::parse(&with_device(config, &device), &inputs, called_as)?;
+    Ok((conf, Some(device)))
+}
+
+/// The devices that are other interfaces of the pod. What other pods had, the kubelet has taken from them: their records
+/// are dealt with like any dead pod's.
+fn held_by_siblings(node: &Node, attachment: &Attachment) -> Result<Vec<String>, CniError> {
+    let records = node.journal().all()?;
+    let siblings = records.iter().map(|record| (record, record.key.id())).filter(|(_, id)| {
+        id.container_id == attachment.id.container_id && id.if_name != attachment.id.if_name
+    });
+    Ok(siblings.filter_map(|(record, _)| record.link.device()).collect())
 }
 
 impl From<OpenNetnsError> for CniError {

@@ -2,6 +2,7 @@
 
 use linkspan_proto::devices::{HeldDevicesReply, HeldDevicesRequest};
 use linkspan_tests::cases;
+use linkspan_tests::cni::Network;
 use linkspan_tests::devices::Devices;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{Lan, PARENT};
@@ -10,6 +11,7 @@ use serde_json::json;
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root];
         a_pod_gets_the_devices_that_it_holds,
+        interfaces_that_are_attached_at_once_get_a_device_each,
         without_a_device_plugin_it_is_told_what_to_do,
     ]
 }
@@ -21,11 +23,7 @@ const POD: &str = "IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=p;K8S_POD_U
 
 fn a_pod_gets_the_devices_that_it_holds() {
     let lan = Lan::new("resource");
-    for (_, link) in POOL {
-        let link =
-            ["link", "add", "link", PARENT, "name", link, "type", "macvtap", "mode", "bridge"];
-        lan.host.run("ip", &link);
-    }
+    add_links_of_pool(&lan);
     let before = lan.shown();
     let _devices = Devices::serve(|request| {
         let known = HeldDevicesRequest {
@@ -38,10 +36,7 @@ fn a_pod_gets_the_devices_that_it_holds() {
         let devices = POOL.map(|(device, _)| device.to_owned()).into();
         HeldDevicesReply { pod_is_known: true, devices, ..HeldDevicesReply::default() }
     });
-    let config =
-        json!({ "type": "linkspan", "kind": "macvtap", "resourceName": "linkspan.dev/tap" });
-    let mut network = lan.network(config);
-    network.args = String::from(POD);
+    let network = network_of_pool(&lan);
     let pod = lan.pod("pod");
     for interface in ["net1", "net2"] {
         // What a killed run has left would be the pod's, too.
@@ -58,6 +53,51 @@ fn a_pod_gets_the_devices_that_it_holds() {
         network.del(&pod, interface);
     }
     assert_eq!(lan.shown(), before);
+}
+
+/// As containerd attaches them.
+fn interfaces_that_are_attached_at_once_get_a_device_each() {
+    let lan = Lan::new("at-once");
+    add_links_of_pool(&lan);
+    let before = lan.shown();
+    let _devices = Devices::serve(|_| HeldDevicesReply {
+        pod_is_known: true,
+        devices: POOL.map(|(device, _)| device.to_owned()).into(),
+        ..HeldDevicesReply::default()
+    });
+    let network = network_of_pool(&lan);
+    let pod = lan.pod("pod");
+    // As often as it takes for both to choose the same in one of them.
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            for interface in ["net1", "net2"] {
+                let (network, pod) = (&network, &pod);
+                scope.spawn(move || network.add(pod, interface));
+            }
+        });
+        assert_eq!(lan.records().len(), 2);
+        for interface in ["net1", "net2"] {
+            network.del(&pod, interface);
+        }
+    }
+    assert_eq!(lan.shown(), before);
+}
+
+fn add_links_of_pool(lan: &Lan) {
+    for (_, link) in POOL {
+        let link =
+            ["link", "add", "link", PARENT, "name", link, "type", "macvtap", "mode", "bridge"];
+        lan.host.run("ip", &link);
+    }
+}
+
+/// A network whose pods hold what [`POD`] does.
+fn network_of_pool(lan: &Lan) -> Network {
+    let config =
+        json!({ "type": "linkspan", "kind": "macvtap", "resourceName": "linkspan.dev/tap" });
+    let mut network = lan.network(config);
+    network.args = String::from(POD);
+    network
 }
 
 fn without_a_device_plugin_it_is_told_what_to_do() {
