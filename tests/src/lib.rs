@@ -13,6 +13,7 @@ pub mod killed;
 pub mod kubelet;
 pub mod lan;
 pub mod metrics;
+pub mod multus;
 pub mod pods;
 pub mod program;
 pub mod recorded;
