@@ -64,9 +64,11 @@ fn value<'a>(event: Event<'a>, rest: &mut impl Iterator<Item = Event<'a>>) -> Va
 
 /// Each program as its manifest has it.
 fn daemon_sets() -> Vec<Value> {
-    let read = |part| documents(&fs::read_to_string(deploy().join("base").join(part)).unwrap());
-    ["cni/daemonset.yaml", "device-plugin/daemonset.yaml", "dhcp/daemonset.yaml"]
-        .into_iter()
+    let read = |part: &str| documents(&fs::read_to_string(deploy().join(part)).unwrap());
+    ["base/cni", "base/device-plugin", "base/dhcp", "uninstall"]
+        .map(|part| format!("{part}/daemonset.yaml"))
+        .iter()
+        .map(String::as_str)
         .flat_map(read)
         .filter(|object| object["kind"] == "DaemonSet")
         .collect()
@@ -79,7 +81,7 @@ fn container(daemon_set: &Value) -> &Value {
 }
 
 /// What each may do beyond reading its own files: capabilities, and folders of the node that it writes to.
-fn needs() -> [(&'static str, Value, Vec<&'static str>); 3] {
+fn needs() -> [(&'static str, Value, Vec<&'static str>); 4] {
     [
         ("linkspan", json!({ "drop": ["ALL"] }), vec!["/opt/cni/bin"]),
         (
@@ -96,6 +98,7 @@ fn needs() -> [(&'static str, Value, Vec<&'static str>); 3] {
             json!({ "drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW", "SYS_ADMIN"] }),
             vec!["/run/cni", "/run/linkspan", "/run/netns", "/var/run/netns"],
         ),
+        ("linkspan", json!({ "drop": ["ALL"] }), vec!["/opt/cni/bin"]),
     ]
 }
 
@@ -129,6 +132,23 @@ fn nothing_is_given_that_is_not_needed() {
         for need in ["cpu", "memory"] {
             assert!(container["resources"]["requests"][need].is_string(), "{name}: {need}");
         }
+    }
+}
+
+/// No node has both what installs and what takes it away: a label of the node decides.
+#[test]
+fn a_node_is_installed_or_uninstalled() {
+    let label = "linkspan.dev/uninstall";
+    let sets = daemon_sets();
+    let (uninstall, others) = sets.split_last().unwrap();
+    let pod = |set: &Value| set["spec"]["template"]["spec"].clone();
+    assert_eq!(pod(uninstall)["nodeSelector"][label], "true");
+    for set in others {
+        let affinity = &pod(set)["affinity"]["nodeAffinity"];
+        let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
+        let absent =
+            json!([{ "matchExpressions": [{ "key": label, "operator": "DoesNotExist" }] }]);
+        assert_eq!(required["nodeSelectorTerms"], absent, "{}", set["metadata"]["name"]);
     }
 }
 
@@ -179,12 +199,13 @@ fn the_programs_take_what_the_manifests_tell_them() {
 
 #[test]
 fn each_overlay_is_rendered() {
-    let overlays: [(&str, &[&str]); 5] = [
+    let overlays: [(&str, &[&str]); 6] = [
         ("cni", &["linkspan-cni"]),
         ("device-plugin", &["linkspan-device-plugin"]),
         ("dhcp", &["linkspan-dhcp"]),
         ("all", &["linkspan-cni", "linkspan-device-plugin", "linkspan-dhcp"]),
         ("provision", &["linkspan-cni", "linkspan-device-plugin", "linkspan-dhcp"]),
+        ("uninstall", &["linkspan-uninstall"]),
     ];
     if !kubectl_reads_folders() {
         println!(
