@@ -67,8 +67,8 @@ impl Cluster {
     /// Does something to the node, and waits until its kubelet has told anew how it is: what the API server knows of it
     /// before that may be old.
     pub(crate) fn disturb(&mut self, what: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let began = self.agent().shell("date -u +%FT%TZ")?;
         what(self)?;
+        let began = self.agent().shell("date -u +%FT%TZ")?;
         let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}"#;
         wait::until("the kubelet tells of the node", || {
             let told = self.kubectl.run(&["get", "node", "localhost", "-o", path])?;
@@ -82,7 +82,13 @@ impl Cluster {
 
     /// Boots the node anew, after a scenario that may have left it in any state.
     pub(crate) fn start_anew(&mut self) -> Result<()> {
-        self.kubectl.run(&["delete", "pods", "--all", "--force", "--grace-period=0"])?;
+        self.kubectl.run(&[
+            "delete",
+            "statefulsets,pods",
+            "--all",
+            "--force",
+            "--grace-period=0",
+        ])?;
         self.disturb(Self::reboot)
     }
 

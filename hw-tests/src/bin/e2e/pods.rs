@@ -68,4 +68,22 @@ impl Cluster {
         })
         .map(drop)
     }
+
+    /// The reasons that Kubernetes gives for what became of a pod, one a line; not those of earlier pods of its name.
+    fn events(&self, pod: &str) -> Result<String> {
+        let uid = self.kubectl.run(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"])?;
+        let of = format!("--field-selector=involvedObject.uid={uid}");
+        let path = r"-o=jsonpath={range .items[*]}{.reason}: {.message}{'\n'}{end}";
+        self.kubectl.run(&["get", "events", &of, path])
+    }
+
+    /// Waits until an event of the pod has all these words.
+    pub(crate) fn await_event(&self, pod: &str, words: &[&str]) -> Result<()> {
+        wait::until(&format!("an event of {pod} says {}", words.join(", ")), || {
+            let events = self.events(pod)?;
+            let told = events.lines().any(|event| words.iter().all(|word| event.contains(word)));
+            anyhow::ensure!(told, "its events are:\n{events}");
+            Ok(())
+        })
+    }
 }

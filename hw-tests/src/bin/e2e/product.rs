@@ -44,11 +44,16 @@ pub(crate) fn await_running(cluster: &Cluster) -> Result<()> {
 
 /// Waits until the kubelet tells that a pool has all its VFs.
 pub(crate) fn await_all_vfs(cluster: &Cluster, pool: &str) -> Result<()> {
+    await_vfs(cluster, pool, VFS)
+}
+
+/// Waits until the kubelet tells that a pool has so many VFs.
+pub(crate) fn await_vfs(cluster: &Cluster, pool: &str, count: usize) -> Result<()> {
     let path = pool.replace('.', "\\.");
     cluster
         .kubectl
-        .wait(&format!("jsonpath={{.status.allocatable.{path}}}={VFS}"), &["node/localhost"])
-        .with_context(|| format!("the node does not offer {VFS} of {pool}"))
+        .wait(&format!("jsonpath={{.status.allocatable.{path}}}={count}"), &["node/localhost"])
+        .with_context(|| format!("the node does not offer {count} of {pool}"))
 }
 
 /// What Linkspan's programs say, for who wants to know why something failed.

@@ -1,7 +1,9 @@
 //! What is tried, and what holds after each scenario: the node is as it was before.
 
+mod children;
 mod devices;
 mod installed;
+mod limits;
 
 use anyhow::{Context, Result, ensure};
 
@@ -22,7 +24,8 @@ macro_rules! scenarios {
 use scenarios;
 
 /// All of them, in their order.
-pub(crate) const ALL: &[&[Scenario]] = &[devices::SCENARIOS, installed::SCENARIOS];
+pub(crate) const ALL: &[&[Scenario]] =
+    &[devices::SCENARIOS, installed::SCENARIOS, limits::SCENARIOS, children::SCENARIOS];
 
 /// Runs a scenario, removes its pods, and checks that nothing of them is left on the node.
 pub(crate) fn run(scenario: &Scenario, cluster: &mut Cluster) -> Result<()> {
