@@ -5,12 +5,10 @@ MUSL_HERE := $(shell uname -m)-unknown-linux-musl
 BENCH := target/$(MUSL_HERE)/release/bench
 
 # An ADD is so short that to move the plugin to another address, as each of its starts does otherwise, is some 5 % of it.
-# The daemons, which read what the network sends, are moved where Rust makes such static programs: on x86_64. The plugin, with
-# the command line in it, is also built for size above all; the daemons would lose time by that.
+# The others, which read what the network and people send, are moved where Rust makes such static programs: on x86_64.
 define programs
-	cargo build --release --locked --bin linkspan-device-plugin --bin linkspan-dhcp --target $(1)
-	CARGO_PROFILE_RELEASE_OPT_LEVEL=z \
-		cargo rustc --release --locked --package linkspan-cni --bin linkspan --target $(1) -- -C relocation-model=static
+	cargo build --release --locked --bin linkspan-ctl --bin linkspan-device-plugin --bin linkspan-dhcp --target $(1)
+	cargo rustc --release --locked --package linkspan-cni --bin linkspan --target $(1) -- -C relocation-model=static
 endef
 
 .PHONY: help
@@ -32,7 +30,7 @@ ONLY ?=
 
 .PHONY: e2e
 e2e: ## A real Kubernetes node in the VM, Linkspan installed on it, and pods that use it: ONLY=ping make e2e
-	cargo build --release --locked --bin linkspan --bin linkspan-device-plugin --bin linkspan-dhcp --target $(MUSL_HERE)
+	$(call programs,$(MUSL_HERE))
 	cargo build --package linkspan-hw-tests --bin bed --bin e2e
 	target/debug/e2e $(ONLY)
 

@@ -85,7 +85,7 @@ fn addresses_of(conf: &TeardownConf, attachment: &Attachment, netns: Option<&Pat
 /// stays if anything else does.
 ///
 /// What the attachment claims is locked while its link is at work on, and not while another plugin is.
-pub(crate) fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Result<(), CniError> {
+pub fn undo(node: &Node, host: &mut RouteSocket, record: &Record) -> Result<(), CniError> {
     let Record { key, link, ipam, device_info, .. } = record;
     let claim = link.claim();
     let mut failures = Vec::new();

@@ -4,8 +4,8 @@
 pub mod addresses;
 pub mod asked;
 pub mod attach;
+mod by_hand;
 pub mod check;
-pub mod ctl;
 pub mod detach;
 pub mod device_info;
 pub mod devices;

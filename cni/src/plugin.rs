@@ -10,13 +10,13 @@ use crate::face::Face;
 use crate::journal::JournalError;
 use crate::node::Node;
 use crate::spec::{Call, CniError, Code, Version, version_reply};
-use crate::{attach, check, ctl, detach, gc, ipam_plugin, log, status};
+use crate::{attach, by_hand, check, detach, gc, ipam_plugin, log, status};
 
 /// Serves one call. Without `CNI_COMMAND` it is a person who called.
 #[must_use]
 pub fn run() -> ExitCode {
     if std::env::var_os("CNI_COMMAND").is_none() {
-        return ctl::run(std::env::args_os());
+        return by_hand::serve(std::env::args_os());
     }
     let (version, outcome) = match Call::read(|name| std::env::var_os(name), io::stdin().lock()) {
         Ok(call) => (call.version(), serve_logged(own_face(), call)),

@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 /// Where each file goes below a prefix such as `/usr`, and what is in it.
 pub fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = linkspan_cni::ctl::command();
+    let mut command = linkspan_ctl::command();
     let mut files = Vec::new();
     for (shell, path) in [
         (Shell::Bash, "share/bash-completion/completions/linkspan"),

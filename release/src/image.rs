@@ -1,4 +1,4 @@
-//! A container image of one program and nothing else, for one or more machines, as an archive of the OCI image
+//! A container image of a few programs and nothing else, for one or more machines, as an archive of the OCI image
 //! layout: what `ctr images import`, `podman load` and `skopeo copy oci-archive:` take.
 //!
 //! Its documents are written here as the OCI image specification 1.0 has them: a crate of their types would bring
@@ -10,12 +10,19 @@ use serde_json::{Value, json};
 
 use crate::archive::{Archive, gzip};
 use crate::digest::sha256;
-use crate::program::Program;
+use crate::program::{Built, Machine};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// The programs of each of Linkspan's images, which has the first one's name, and what that one does if told nothing.
+pub const IMAGES: [(&[&str], &[&str]); 3] = [
+    (&["linkspan", "linkspan-ctl"], &["install"]),
+    (&["linkspan-device-plugin"], &[]),
+    (&["linkspan-dhcp"], &[]),
+];
 
 /// What an image is called and what it runs.
 pub struct Image<'a> {
@@ -23,9 +30,7 @@ pub struct Image<'a> {
     pub name: &'a str,
     /// Its tag.
     pub tag: &'a str,
-    /// What its program is called.
-    pub program: &'a str,
-    /// What the program is told where a pod says nothing.
+    /// What the first of its programs, which it runs, is told where a pod says nothing.
     pub arguments: &'a [&'a str],
 }
 
@@ -40,13 +45,13 @@ pub struct Packed {
 }
 
 impl Image<'_> {
-    /// Packs the image, with the program as it was built for each machine.
-    pub fn pack(&self, programs: &[Program]) -> io::Result<Packed> {
+    /// Packs the image, with the programs as they were built for each machine.
+    pub fn pack(&self, machines: &[Built]) -> io::Result<Packed> {
         let mut blobs = Blobs::default();
         let mut manifests = Vec::new();
-        for program in programs {
-            let mut manifest = self.manifest(program, &mut blobs)?;
-            manifest["platform"] = platform(program);
+        for built in machines {
+            let mut manifest = self.manifest(built, &mut blobs)?;
+            manifest["platform"] = platform(built.machine);
             manifests.push(manifest);
         }
         let mut index = blobs.document(INDEX, &index(&manifests));
@@ -62,19 +67,22 @@ impl Image<'_> {
     }
 
     /// The image of one machine.
-    fn manifest(&self, program: &Program, blobs: &mut Blobs) -> io::Result<Value> {
+    fn manifest(&self, built: &Built, blobs: &mut Blobs) -> io::Result<Value> {
         let mut layer = Archive::default();
-        layer.program(self.program, &program.bytes)?;
+        for (name, program) in &built.programs {
+            layer.program(name, &program.bytes)?;
+        }
+        let first = built.programs.first().map_or(self.name, |(name, _)| name);
         let layer = layer.finish()?;
         let config = json!({
-            "architecture": program.machine.name(),
+            "architecture": built.machine.name(),
             "os": "linux",
             "config": {
                 "User": "0:0",
-                "Entrypoint": [format!("/{}", self.program)],
+                "Entrypoint": [format!("/{first}")],
                 "Cmd": self.arguments,
                 "Labels": {
-                    "org.opencontainers.image.title": self.program,
+                    "org.opencontainers.image.title": first,
                     "org.opencontainers.image.version": self.tag,
                     "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
                 },
@@ -92,8 +100,8 @@ impl Image<'_> {
     }
 }
 
-fn platform(program: &Program) -> Value {
-    json!({ "architecture": program.machine.name(), "os": "linux" })
+fn platform(machine: Machine) -> Value {
+    json!({ "architecture": machine.name(), "os": "linux" })
 }
 
 fn index(manifests: &[Value]) -> Value {

@@ -1,4 +1,4 @@
-//! A built program, as its file says what it is: for which machine, and whether it runs where nothing else is.
+//! Built programs, as their files say what they are: for which machine, and whether they run where nothing else is.
 
 use std::fs;
 use std::io;
@@ -36,6 +36,28 @@ pub struct Program {
     pub bytes: Vec<u8>,
 }
 
+/// Programs that were built for one machine, in one folder.
+pub struct Built {
+    /// The machine.
+    pub machine: Machine,
+    /// Their names and files, in the order that was asked for.
+    pub programs: Vec<(String, Program)>,
+}
+
+impl Built {
+    /// Reads programs.
+    pub fn read(folder: &Path, names: &[&str]) -> Result<Self, ProgramError> {
+        let read = |name: &&str| Ok(((*name).to_owned(), Program::read(&folder.join(name))?));
+        let programs: Vec<_> = names.iter().map(read).collect::<Result<_, _>>()?;
+        let mixed = || ProgramError::Mixed(folder.to_owned());
+        let machine = programs.first().ok_or_else(mixed)?.1.machine;
+        if programs.iter().any(|(_, program)| program.machine != machine) {
+            return Err(mixed());
+        }
+        Ok(Self { machine, programs })
+    }
+}
+
 /// Why a file is no program that runs in an empty container.
 #[derive(Debug, Error)]
 pub enum ProgramError {
@@ -53,6 +75,9 @@ pub enum ProgramError {
     /// It would not start.
     #[error("{} needs a dynamic linker, and an image has none: build it for a musl target", .0.display())]
     Dynamic(PathBuf),
+    /// They don't belong together.
+    #[error("{} has programs of more than one machine: give the folder of one musl target", .0.display())]
+    Mixed(PathBuf),
 }
 
 impl Program {

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 /// The packages of the programs.
-const PROGRAMS: [&str; 3] = ["linkspan-cni", "linkspan-device-plugin", "linkspan-dhcp"];
+const PROGRAMS: [&str; 4] =
+    ["linkspan-cni", "linkspan-ctl", "linkspan-device-plugin", "linkspan-dhcp"];
 
 /// The bill of materials, or what is missing in the metadata.
 pub fn bill(metadata: &Value, version: &str) -> Result<Value, &'static str> {

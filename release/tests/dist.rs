@@ -41,6 +41,7 @@ fn a_release_has_what_an_operator_needs_and_is_the_same_each_time() {
         let files = files(&unpacked(GzDecoder::new(&archive[..])));
         for part in [
             "bin/linkspan",
+            "bin/linkspan-ctl",
             "bin/linkspan-device-plugin",
             "bin/linkspan-dhcp",
             "LICENSE",
@@ -69,7 +70,7 @@ fn a_release_has_what_an_operator_needs_and_is_the_same_each_time() {
     let bill: Value = serde_json::from_slice(bill).unwrap();
     let components = bill["components"].as_array().unwrap();
     let has = |name: &str| components.iter().any(|component| component["name"] == name);
-    for name in ["linkspan-cni", "linkspan-dhcp", "rustix", "tonic"] {
+    for name in ["linkspan-cni", "linkspan-ctl", "linkspan-dhcp", "rustix", "tonic"] {
         assert!(has(name), "{name}");
     }
     for name in ["linkspan-tests", "linkspan-release", "proptest", "tempfile", "protox"] {

@@ -37,14 +37,18 @@ fn document(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
 }
 
 #[test]
-fn each_image_has_its_program_for_both_machines_and_nothing_else() {
+fn each_image_has_its_programs_for_both_machines_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("images");
     let (amd64, arm64) = (built(folder.path(), X86_64), built(folder.path(), AARCH64));
     let done = image(&[&out, &amd64, &arm64]);
     assert!(done.status.success(), "{done:?}");
-    for (name, arguments) in [("linkspan", 1), ("linkspan-device-plugin", 0), ("linkspan-dhcp", 0)]
-    {
+    let table: [(&str, &[&str], usize); 3] = [
+        ("linkspan", &["linkspan", "linkspan-ctl"], 1),
+        ("linkspan-device-plugin", &["linkspan-device-plugin"], 0),
+        ("linkspan-dhcp", &["linkspan-dhcp"], 0),
+    ];
+    for (name, programs, arguments) in table {
         let files = files(&fs::read(out.join(format!("{name}.tar"))).unwrap());
         let top: Value = serde_json::from_slice(&files["index.json"]).unwrap();
         let image = &top["manifests"][0];
@@ -62,8 +66,10 @@ fn each_image_has_its_program_for_both_machines_and_nothing_else() {
             let layer = unpacked(GzDecoder::new(blob(&files, &manifest["layers"][0])));
             let digest = format!("sha256:{}", sha256(&layer));
             assert_eq!(config["rootfs"]["diff_ids"][0], digest);
-            let program = fs::read(built.join(name)).unwrap();
-            assert_eq!(self::files(&layer), BTreeMap::from([(name.to_owned(), program)]));
+            let programs = programs
+                .iter()
+                .map(|name| ((*name).to_owned(), fs::read(built.join(name)).unwrap()));
+            assert_eq!(self::files(&layer), programs.collect());
         }
     }
 }
@@ -86,29 +92,21 @@ fn the_same_programs_give_the_same_bytes() {
 }
 
 #[test]
-fn an_image_of_one_other_program_has_its_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("sleep");
-    fs::write(&program, elf(X86_64, false)).unwrap();
-    let done = image(&[Path::new("--of"), Path::new("pause"), folder.path(), &program]);
-    assert!(done.status.success(), "{done:?}");
-    assert!(folder.path().join("pause.tar").exists());
-}
-
-#[test]
 fn a_program_that_would_not_start_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = [
         (elf(X86_64, true), "needs a dynamic linker"),
+        (elf(AARCH64, false), "programs of more than one machine"),
         (elf(3, false), "no ELF program of 64 bits"),
         (b"#!/bin/sh\n".to_vec(), "no ELF program of 64 bits"),
     ];
     for (bytes, reason) in refused {
-        let program = folder.path().join("program");
-        fs::write(&program, bytes).unwrap();
-        let done = image(&[Path::new("--of"), Path::new("x"), folder.path(), &program]);
+        let built = built(folder.path(), X86_64);
+        fs::write(built.join("linkspan-ctl"), bytes).unwrap();
+        let out = folder.path().join("images");
+        let done = image(&[&out, &built]);
         assert!(!done.status.success());
         assert!(String::from_utf8_lossy(&done.stderr).contains(reason), "{done:?}");
-        assert!(!folder.path().join("x.tar").exists());
+        assert!(!out.join("linkspan.tar").exists());
     }
 }

@@ -17,22 +17,25 @@ use linkspan_tests::program::program;
 use linkspan_tests::wait::until;
 use tempfile::TempDir;
 
-/// A node's folder of plugins, and two versions of the program to come.
+/// A node's folder of plugins, and the plugin of two releases to come, each with the command line beside it.
 struct Node {
     folder: TempDir,
     linkspan: PathBuf,
     next: PathBuf,
 }
 
-/// The program without what debuggers ask for, which is most of it, and would be written thousands of times.
-static PROGRAM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+static PLUGIN: LazyLock<Vec<u8>> = LazyLock::new(|| stripped("linkspan"));
+static COMMAND_LINE: LazyLock<Vec<u8>> = LazyLock::new(|| stripped("linkspan-ctl"));
+
+/// A program without what debuggers ask for, which is most of it, and would be written thousands of times.
+fn stripped(name: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let small = folder.path().join("linkspan");
+    let small = folder.path().join(name);
     let mut strip = Command::new("strip");
-    let status = strip.arg("-o").arg(&small).arg(program("linkspan")).status().unwrap();
+    let status = strip.arg("-o").arg(&small).arg(program(name)).status().unwrap();
     assert!(status.success());
     fs::read(&small).unwrap()
-});
+}
 
 const PEER: &[u8] = b"the peer's macvlan";
 
@@ -48,13 +51,17 @@ impl Node {
         }
         symlink("bridge", bin.join("sriov")).unwrap();
         // Bytes after the end of a program are nothing to the system.
-        let write = |name: &str, end: &[u8]| {
-            let path = folder.path().join(name);
-            fs::write(&path, [&PROGRAM, end].concat()).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-            path
+        let write = |release: &str, end: &[u8]| {
+            let folder = folder.path().join(release);
+            fs::create_dir(&folder).unwrap();
+            for (name, program) in [("linkspan", &PLUGIN), ("linkspan-ctl", &COMMAND_LINE)] {
+                let path = folder.join(name);
+                fs::write(&path, [program, end].concat()).unwrap();
+                fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+            }
+            folder.join("linkspan")
         };
-        let (linkspan, next) = (write("linkspan", b""), write("next", b"another version"));
+        let (linkspan, next) = (write("this", b""), write("next", b"another version"));
         Self { folder, linkspan, next }
     }
 
@@ -115,11 +122,13 @@ fn an_install_is_undone_by_uninstall() {
     let node = Node::new();
     let before = node.shown();
     let said = run(&node.linkspan, &node.install("macvlan,sriov,dhcp"));
-    for line in ["linkspan: installed\n", "dhcp: installed\n", "macvlan: installed, and what was"] {
+    let lines = ["linkspan: installed\n", "dhcp: installed\n", "macvlan: installed, and what was"];
+    for line in lines.into_iter().chain(["linkspan-ctl: installed\n"]) {
         assert!(said.contains(line), "{said}");
     }
+    assert!(node.read("linkspan-ctl") == *COMMAND_LINE);
     for name in ["linkspan", "macvlan", "sriov", "dhcp"] {
-        assert!(node.read(name) == *PROGRAM, "{name}");
+        assert!(node.read(name) == *PLUGIN, "{name}");
         let about = node.bin().join(name).symlink_metadata().unwrap();
         assert!(about.is_file() && about.mode() & 0o7777 == 0o755, "{name}");
     }
@@ -140,7 +149,9 @@ fn no_name_is_taken_that_was_not_asked_for() {
     run(&node.linkspan, &node.install(""));
     let mut after = node.shown();
     after.retain(|path, _| !path.starts_with(node.bin().join(".linkspan")));
-    assert!(after.remove(&node.bin().join("linkspan")).is_some());
+    for name in ["linkspan", "linkspan-ctl"] {
+        assert!(after.remove(&node.bin().join(name)).is_some());
+    }
     assert_eq!(after, before);
     let refused = Command::new(&node.linkspan).args(node.install("bridge")).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("macvlan"), "{refused:?}");
@@ -154,7 +165,7 @@ fn a_second_install_changes_nothing() {
     run(&node.linkspan, &node.install("macvlan"));
     let before = node.shown();
     let said = run(&node.linkspan, &node.install("macvlan"));
-    assert_eq!(said.matches("is up to date").count(), 2, "{said}");
+    assert_eq!(said.matches("is up to date").count(), 3, "{said}");
     assert_eq!(summary(&node.shown()), summary(&before));
 }
 
@@ -164,7 +175,7 @@ fn another_version_takes_the_place_and_what_was_there_first_comes_back() {
     let before = node.shown();
     run(&node.linkspan, &node.install("macvlan,sriov"));
     let said = run(&node.next, &node.install("macvlan,sriov"));
-    assert_eq!(said.matches(": updated").count(), 3, "{said}");
+    assert_eq!(said.matches(": updated").count(), 4, "{said}");
     assert!(node.read("macvlan") == fs::read(&node.next).unwrap());
     run(&node.linkspan, &node.uninstall());
     assert_eq!(summary(&node.shown()), summary(&before));
@@ -187,9 +198,9 @@ fn what_the_peer_installs_later_is_kept_too() {
     run(&node.linkspan, &node.install("macvlan"));
     // As `cp` does it, which writes into the file that is there.
     fs::write(node.bin().join("macvlan"), "a newer macvlan").unwrap();
-    assert!(node.read("linkspan") == *PROGRAM);
+    assert!(node.read("linkspan") == *PLUGIN);
     run(&node.linkspan, &node.install("macvlan"));
-    assert!(node.read("macvlan") == *PROGRAM);
+    assert!(node.read("macvlan") == *PLUGIN);
     run(&node.linkspan, &node.uninstall());
     assert_eq!(node.read("macvlan"), b"a newer macvlan");
 }
@@ -233,6 +244,7 @@ impl Sweep {
                         for name in ["linkspan", "macvlan"] {
                             assert!(node.read(name) == fs::read(&node.next).unwrap(), "{place}");
                         }
+                        assert!(node.read("linkspan-ctl") == command_lines(&node)[1], "{place}");
                     }
                     run(&node.linkspan, &node.uninstall());
                     assert_eq!(summary(&node.shown()), summary(&at_first), "{place}");
@@ -247,8 +259,10 @@ impl Sweep {
         let allowed = (self.allowed)(node);
         assert!(allowed.contains(&node.read("macvlan")), "{place}: macvlan");
         assert!(anybody_s(node).contains(&node.read("sriov")), "{place}: sriov");
-        if node.bin().join("linkspan").exists() {
-            assert!(ours(node).contains(&node.read("linkspan")), "{place}: linkspan");
+        for (name, whole) in [("linkspan", ours(node)), ("linkspan-ctl", command_lines(node))] {
+            if node.bin().join(name).exists() {
+                assert!(whole.contains(&node.read(name)), "{place}: {name}");
+            }
         }
     }
 
@@ -276,8 +290,13 @@ fn summary(shown: &BTreeMap<PathBuf, (u64, u32, Vec<u8>)>) -> Vec<(String, u64, 
     shown.iter().map(|(path, (ino, mode, bytes))| (name(path), *ino, *mode, bytes.len())).collect()
 }
 
+fn command_lines(node: &Node) -> Vec<Vec<u8>> {
+    let next = fs::read(node.next.with_file_name("linkspan-ctl")).unwrap();
+    vec![COMMAND_LINE.clone(), next]
+}
+
 fn ours(node: &Node) -> Vec<Vec<u8>> {
-    vec![PROGRAM.clone(), fs::read(&node.next).unwrap()]
+    vec![PLUGIN.clone(), fs::read(&node.next).unwrap()]
 }
 
 fn anybody_s(node: &Node) -> Vec<Vec<u8>> {
@@ -364,7 +383,25 @@ fn a_daemon_set_s_install_stays_until_it_is_ended_and_leaves_the_program() {
     assert!(killed.success());
     let status = until("it ends", Duration::from_mins(1), || child.try_wait().unwrap());
     assert!(status.success(), "{status:?}");
-    assert!(node.read("linkspan") == *PROGRAM);
+    assert!(node.read("linkspan") == *PLUGIN);
+}
+
+/// Somebody has copied the plugin alone: it says what is missing, and a container runtime doesn't need it.
+#[test]
+fn a_plugin_without_its_command_line_says_what_is_missing() {
+    let node = Node::new();
+    fs::remove_file(node.linkspan.with_file_name("linkspan-ctl")).unwrap();
+    let refused = Command::new(&node.linkspan).arg("status").output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("this/linkspan-ctl: No such file"), "{said}");
+    assert!(said.contains("both programs of a release"), "{said}");
+    let version = Command::new(&node.linkspan)
+        .env("CNI_COMMAND", "VERSION")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).contains("1.1.0"), "{version:?}");
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::{env, fs};
 
 use linkspan_release::archive::{Archive, gzip};
 use linkspan_release::digest::sha256;
-use linkspan_release::program::Program;
+use linkspan_release::program::Built;
 use linkspan_release::{command_line, sbom};
 use serde_json::Value;
 
-const PROGRAMS: [&str; 3] = ["linkspan", "linkspan-device-plugin", "linkspan-dhcp"];
+const PROGRAMS: [&str; 4] = ["linkspan", "linkspan-ctl", "linkspan-device-plugin", "linkspan-dhcp"];
 /// What else of the repository is in the archives.
 const TEXTS: [&str; 4] = ["LICENSE", "README.md", "config", "docs"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,20 +56,12 @@ fn write(folder: &Path, built: &[PathBuf]) -> Result<(), Box<dyn Error>> {
 
 /// The archive of one machine: the programs, and what an operator needs beside them.
 fn archive(built: &Path) -> Result<(String, Vec<u8>), Box<dyn Error>> {
-    let programs =
-        PROGRAMS.map(|name| Program::read(&built.join(name)).map(|program| (name, program)));
+    let built = Built::read(built, &PROGRAMS)?;
     let mut archive = Archive::default();
     let top = format!("linkspan-{VERSION}");
-    let mut machines = Vec::new();
-    for program in programs {
-        let (name, program) = program?;
+    for (name, program) in &built.programs {
         archive.program(&format!("{top}/bin/{name}"), &program.bytes)?;
-        machines.push(program.machine);
     }
-    machines.dedup();
-    let [machine] = machines[..] else {
-        return Err(format!("{}: programs of more than one machine", built.display()).into());
-    };
     for (path, bytes) in command_line::files()? {
         archive.file(&format!("{top}/{path}"), &bytes)?;
     }
@@ -78,7 +70,7 @@ fn archive(built: &Path) -> Result<(String, Vec<u8>), Box<dyn Error>> {
         add(&mut archive, root, Path::new(text), &top)?;
     }
     let bytes = gzip(&archive.finish()?)?;
-    Ok((format!("{top}-linux-{}.tar.gz", machine.name()), bytes))
+    Ok((format!("{top}-linux-{}.tar.gz", built.machine.name()), bytes))
 }
 
 /// Adds a file, or what is in a folder and isn't the source of a crate.

@@ -17,8 +17,9 @@ struct Promise {
     relocates: bool,
 }
 
-const PROMISES: [Promise; 3] = [
+const PROMISES: [Promise; 4] = [
     Promise { name: "linkspan", size: 2_500_000, relocates: false },
+    Promise { name: "linkspan-ctl", size: 2_500_000, relocates: true },
     Promise { name: "linkspan-device-plugin", size: 8_000_000, relocates: true },
     Promise { name: "linkspan-dhcp", size: 2_500_000, relocates: true },
 ];

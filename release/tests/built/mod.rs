@@ -28,7 +28,7 @@ pub const AARCH64: u16 = 183;
 pub fn built(within: &Path, machine: u16) -> PathBuf {
     let folder = within.join(machine.to_string());
     fs::create_dir_all(&folder).unwrap();
-    for name in ["linkspan", "linkspan-device-plugin", "linkspan-dhcp"] {
+    for name in ["linkspan", "linkspan-ctl", "linkspan-device-plugin", "linkspan-dhcp"] {
         let mut program = elf(machine, false);
         program.extend_from_slice(name.as_bytes());
         fs::write(folder.join(name), program).unwrap();

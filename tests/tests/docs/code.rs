@@ -208,13 +208,13 @@ fn each_verb_of_the_command_line_is_told_and_each_that_is_told_exists() {
 
 #[test]
 fn each_check_of_the_doctor_is_told_and_each_that_is_told_exists() {
-    let folder = root().join("cni/src/ctl/doctor/checks");
+    let folder = root().join("ctl/src/doctor/checks");
     let mut code = String::new();
     for file in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         code.push_str(text.split("#[cfg(test)]\nmod ").next().unwrap());
     }
-    code.push_str(&fs::read_to_string(root().join("cni/src/ctl/doctor/checks.rs")).unwrap());
+    code.push_str(&fs::read_to_string(root().join("ctl/src/doctor/checks.rs")).unwrap());
     let begun = ["Finding::error(", "Finding::warning("];
     let made = begun.into_iter().flat_map(|begin| code.split(begin).skip(1));
     let name =

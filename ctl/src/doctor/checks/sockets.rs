@@ -4,7 +4,7 @@ use linkspan_config::net_conf::IpamConf;
 
 use super::super::facts::{Facts, Socket, Whose};
 use super::super::finding::Finding;
-use crate::ctl::answer::Answer;
+use crate::answer::Answer;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     facts.sockets.iter().filter_map(|socket| one(facts, socket)).collect()

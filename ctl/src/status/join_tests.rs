@@ -1,11 +1,11 @@
-use linkspan_linux::{LinkKind, VfSettings};
+use linkspan_linux::{LinkKind, VfChange, VfSettings};
 use linkspan_proto::devices::Holder;
 use linkspan_proto::dhcp::{self, Attachment as LeaseOf};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kind::child::ChildRecord;
-use crate::kind::sriov::{NetdevRecord, VfRecord};
+use linkspan_cni::kind::child::ChildRecord;
+use linkspan_cni::kind::sriov::{NetdevRecord, VfRecord};
 
 fn link(index: u32, name: &str) -> Link {
     Link {
@@ -49,9 +49,19 @@ fn vf(address: &str) -> LinkRecord {
         mtu: 1500.try_into().unwrap(),
         up: false,
     };
-    let settings = VfSettings::default();
-    let of_tests = VfRecord::of_tests(address.parse().unwrap());
-    LinkRecord::Vf(VfRecord { netdev: Some(netdev), settings, ..of_tests })
+    LinkRecord::Vf(VfRecord { netdev: Some(netdev), ..on_vfio(address) })
+}
+
+/// A VF whose driver is vfio-pci has no link.
+fn on_vfio(address: &str) -> VfRecord {
+    VfRecord {
+        device: address.parse().unwrap(),
+        pf: None,
+        netdev: None,
+        settings: VfSettings::default(),
+        change: VfChange::default(),
+        trunk: Vec::new(),
+    }
 }
 
 fn child(parent: u32) -> LinkRecord {
@@ -176,10 +186,9 @@ fn each_trouble_of_an_attachment_has_a_word() {
         let its = report.devices.iter().find(|device| device.container.is_some()).unwrap();
         assert_eq!(words(its), expected);
     }
-    // A VF whose driver is vfio-pci has no link, and its addresses are those that are reserved.
+    // The addresses of a VF without a link are those that are reserved.
     let mut seen = node();
-    let on_vfio = LinkRecord::Vf(VfRecord::of_tests("0000:3b:02.0".parse().unwrap()));
-    let record = record("c1", on_vfio, IpamRecord::None);
+    let record = record("c1", LinkRecord::Vf(on_vfio("0000:3b:02.0")), IpamRecord::None);
     let reserved = vec!["10.1.0.9".parse().unwrap()];
     seen.attachments = vec![Attachment { record, inside: Inside::NoLink, reserved }];
     let report = join(&seen);

@@ -14,10 +14,10 @@ use linkspan_types::MacAddr;
 
 use super::facts::{Attachment, Facts, Iommu, Module, Names, Pf, Socket, Vf, Whose};
 use super::lldp::Neighbour;
-use crate::ctl::answer::Answer;
-use crate::ctl::networks::{self, Network};
-use crate::ctl::peer_state::PeerState;
-use crate::journal::{Journal, Record};
+use crate::answer::Answer;
+use crate::networks::{self, Network};
+use crate::peer_state::PeerState;
+use linkspan_cni::journal::{Journal, Record};
 
 /// Where things are on a node.
 pub(super) struct Places {

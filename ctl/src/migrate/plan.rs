@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use linkspan_config::net_conf::{IpamConf, KindName};
 use linkspan_config::resource_list::ResourceList;
 
-use crate::ctl::answer::Answer;
-use crate::ctl::networks::Plugin;
-use crate::ctl::peer_state::PeerState;
-use crate::ctl::peers;
+use crate::answer::Answer;
+use crate::networks::Plugin;
+use crate::peer_state::PeerState;
+use crate::peers;
 
 /// What there is on a node.
 #[derive(Debug)]
@@ -306,7 +306,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::peer_state::HeldVf;
+    use crate::peer_state::HeldVf;
     use serde_json::{Value, json};
 
     fn plugin(config: Value) -> Plugin {

@@ -8,9 +8,9 @@ use linkspan_linux::{HostLinks, Link, VfSettings};
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
 use super::lldp::Neighbour;
-use crate::ctl::answer::Answer;
-use crate::ctl::networks::Network;
-use crate::ctl::peer_state::PeerState;
+use crate::answer::Answer;
+use crate::networks::Network;
+use crate::peer_state::PeerState;
 
 /// All that the checks look at.
 #[derive(Debug, Default)]

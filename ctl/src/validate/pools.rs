@@ -4,7 +4,7 @@ use linkspan_config::resource_list::{Resource, ResourceList};
 use serde_json::Value;
 
 use super::{Finding, Text};
-use crate::ctl::peers::RESOURCE_KEYS;
+use crate::peers::RESOURCE_KEYS;
 
 /// The prefix of resources that name none, unless the device plugin is told another.
 const DEFAULT_PREFIX: &str = "linkspan.dev";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::facts::{Facts, Iommu, Pf, Vf};
 use super::super::finding::Finding;
-use crate::ctl::networks::{Network, Plugin};
+use crate::networks::{Network, Plugin};
 
 /// A link of the host with its index as the last byte of its MAC.
 pub(in super::super) fn link(index: u8, name: &str) -> Link {

@@ -5,7 +5,7 @@ use linkspan_linux::Link;
 
 use super::super::facts::Facts;
 use super::super::finding::Finding;
-use crate::ctl::networks::Network;
+use crate::networks::Network;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -9,12 +9,12 @@ use linkspan_proto::devices::{self, InventoryReply, InventoryRequest};
 use linkspan_types::PciAddress;
 
 use super::join::{Attachment, Inside, Pf, Seen};
-use crate::asked;
-use crate::ipam::{IpamRecord, dhcp, host_local};
-use crate::journal::Record;
-use crate::kind::LinkRecord;
-use crate::node::Node;
-use crate::spec::in_full;
+use linkspan_cni::asked;
+use linkspan_cni::ipam::{IpamRecord, dhcp, host_local};
+use linkspan_cni::journal::Record;
+use linkspan_cni::kind::LinkRecord;
+use linkspan_cni::node::Node;
+use linkspan_cni::spec::in_full;
 
 /// The device plugin asks the kubelet before it answers, and gives that some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);

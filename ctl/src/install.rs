@@ -1,10 +1,10 @@
-//! `linkspan install` and `linkspan uninstall`: this program into a node's folder of plugins, and out of it again.
+//! `linkspan install` and `linkspan uninstall`: the programs of this release into a node's folder of plugins, and out of
+//! it again.
 
 mod plugin_folder;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,14 +13,14 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use linkspan_linux::EndSignals;
 
-use crate::node::Node;
-use plugin_folder::{FolderError, Outcome, PluginFolder};
+use linkspan_cni::node::Node;
+use plugin_folder::{FolderError, Outcome, PluginFolder, Programs};
 
-/// The peers whose names can be taken: all that this program answers to.
+/// The peers whose names can be taken: all that the plugin answers to.
 pub(super) const PEERS: [&str; 7] =
     ["sriov", "macvlan", "ipvlan", "macvtap", "host-local", "static", "dhcp"];
 
-/// Put this program where the container runtime finds it, at once and whole
+/// Put the plugin where the container runtime finds it, at once and whole
 ///
 /// What stood there is kept, and `linkspan uninstall` puts it back. It can be called again at any time, with the
 /// same names or others: names that are not given any more go back to what they were.
@@ -37,7 +37,7 @@ pub(super) struct Install {
         value_parser = PossibleValuesParser::new(PEERS)
     )]
     names: Vec<String>,
-    /// Wait for SIGTERM afterwards, as a container has to that isn't to be started again; the program stays in place
+    /// Wait for SIGTERM afterwards, as a container has to that isn't to be started again; what is installed stays
     #[arg(long)]
     stay: bool,
 }
@@ -61,8 +61,8 @@ pub(super) struct Uninstall {
 impl Install {
     pub(super) fn run(&self) -> ExitCode {
         told(staying(self.stay, || {
-            let program = fs::read("/proc/self/exe")?;
-            let outcomes = PluginFolder::lock(&self.into)?.install(&program, &self.names)?;
+            let programs = Programs::running()?;
+            let outcomes = PluginFolder::lock(&self.into)?.install(&programs, &self.names)?;
             tell(&self.into, &outcomes)
         }))
     }
@@ -134,13 +134,13 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
-    use crate::face::Face;
+    use linkspan_cni::face::Face;
 
     #[test]
     fn this_program_answers_to_each_name_that_it_takes() {
         for peer in PEERS {
             assert_ne!(Face::of(OsStr::new(peer)), Face::Linkspan, "{peer}");
         }
-        assert_eq!(Face::of(OsStr::new(plugin_folder::OWN_NAME)), Face::Linkspan);
+        assert_eq!(Face::of(OsStr::new(plugin_folder::PLUGIN)), Face::Linkspan);
     }
 }

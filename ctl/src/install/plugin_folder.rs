@@ -54,8 +54,32 @@ pub(super) struct FolderError {
     source: io::Error,
 }
 
-/// The name that is always taken.
-pub(super) const OWN_NAME: &str = "linkspan";
+/// The plugin's own name, which is always taken.
+pub(super) const PLUGIN: &str = "linkspan";
+/// The command line's, which the plugin looks for beside itself.
+const COMMAND_LINE: &str = "linkspan-ctl";
+
+/// The programs of one release.
+pub(super) struct Programs {
+    plugin: Vec<u8>,
+    command_line: Vec<u8>,
+}
+
+impl Programs {
+    /// Those that this program is of: itself, and the plugin beside it.
+    pub(super) fn running() -> Result<Self, FolderError> {
+        let own = Path::new("/proc/self/exe");
+        let command_line = fs::read(own).map_err(failed("read", own))?;
+        let here = fs::read_link(own).map_err(failed("read", own))?;
+        let plugin = here.with_file_name(PLUGIN);
+        Ok(Self { plugin: fs::read(&plugin).map_err(failed("read", &plugin))?, command_line })
+    }
+
+    /// The one that belongs under a name: the plugin answers to all but one.
+    fn of(&self, name: &str) -> &[u8] {
+        if name == COMMAND_LINE { &self.command_line } else { &self.plugin }
+    }
+}
 
 const EVERYBODY_RUNS: u32 = 0o755;
 const EVERYBODY_LOOKS: u32 = 0o755;
@@ -69,16 +93,17 @@ impl PluginFolder {
         Ok(Self { folder: folder.to_owned(), own: folder.join(".linkspan"), _lock: lock })
     }
 
-    /// Puts a program there under its own name and these others, gives back names that were taken before and
-    /// aren't among them, and tells what became of each.
+    /// Puts the programs there under their own names and the plugin under these others, gives back names that were
+    /// taken before and aren't among them, and tells what became of each.
     pub(super) fn install(
         &self,
-        program: &[u8],
+        programs: &Programs,
         others: &[String],
     ) -> Result<Vec<(OsString, Outcome)>, FolderError> {
         self.make_own_folders()?;
-        let known = self.know(program)?;
-        let wanted = || [OWN_NAME].into_iter().chain(others.iter().map(String::as_str));
+        self.know(&programs.command_line)?;
+        let known = self.know(&programs.plugin)?;
+        let wanted = || [COMMAND_LINE, PLUGIN].into_iter().chain(others.iter().map(String::as_str));
         let mut outcomes = Vec::new();
         for name in self.taken()? {
             if !wanted().any(|wanted| *name == *wanted) {
@@ -87,9 +112,9 @@ impl PluginFolder {
             }
         }
         for name in wanted() {
-            outcomes.push((name.into(), self.take(OsStr::new(name), program, &known)?));
+            outcomes.push((name.into(), self.take(OsStr::new(name), programs.of(name), &known)?));
         }
-        self.forget_all_but(program)?;
+        self.forget_all_but(programs)?;
         Ok(outcomes)
     }
 
@@ -191,7 +216,8 @@ impl PluginFolder {
         Ok(known.into_iter().map(|(_, program)| program).collect())
     }
 
-    /// The programs that were put in place, with the files that keep them: one, but for installs that were killed.
+    /// The programs that were put in place, with the files that keep them: one release's, but for installs that were
+    /// killed.
     fn known(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, FolderError> {
         let folder = self.of("programs");
         let read = |name| {
@@ -202,9 +228,9 @@ impl PluginFolder {
     }
 
     /// No other program is in place any more.
-    fn forget_all_but(&self, program: &[u8]) -> Result<(), FolderError> {
+    fn forget_all_but(&self, programs: &Programs) -> Result<(), FolderError> {
         for (path, known) in self.known()? {
-            if known != program {
+            if known != programs.plugin && known != programs.command_line {
                 remove(&path)?;
             }
         }

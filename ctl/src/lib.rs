@@ -1,4 +1,7 @@
-//! The operator's command line: what `linkspan` does where no container runtime calls it.
+//! The operator's command line: what `linkspan VERB` does, for which the plugin starts this program beside it.
+//!
+//! It is a program of its own so that the start of each pod doesn't have to carry it.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod answer;
 mod doctor;
@@ -16,17 +19,20 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::spec::Version;
-
 /// A CNI plugin, which a container runtime calls; what follows is for people
 #[derive(Debug, Parser)]
-#[command(name = "linkspan", version, disable_help_subcommand = true)]
+#[command(
+    name = "linkspan",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 struct CommandLine {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Verb,
 }
 
-/// What can be done by hand; each verb is a file below `ctl/`.
+/// What can be done by hand; each verb is a file beside this one.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Install(install::Install),
@@ -50,18 +56,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     match line.verb {
-        // As other plugins do, and those who ask them for their version expect.
-        None => {
-            eprint!("{}", about());
-            ExitCode::SUCCESS
-        }
-        Some(Verb::Install(install)) => install.run(),
-        Some(Verb::Uninstall(uninstall)) => uninstall.run(),
-        Some(Verb::Doctor(doctor)) => doctor.run(),
-        Some(Verb::Migrate(migrate)) => migrate.run(),
-        Some(Verb::Status(status)) => status.run(),
-        Some(Verb::Gc(gc)) => gc.run(),
-        Some(Verb::Validate(validate)) => validate.run(),
+        Verb::Install(install) => install.run(),
+        Verb::Uninstall(uninstall) => uninstall.run(),
+        Verb::Doctor(doctor) => doctor.run(),
+        Verb::Migrate(migrate) => migrate.run(),
+        Verb::Status(status) => status.run(),
+        Verb::Gc(gc) => gc.run(),
+        Verb::Validate(validate) => validate.run(),
     }
 }
 
@@ -69,15 +70,6 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 #[must_use]
 pub fn command() -> clap::Command {
     CommandLine::command()
-}
-
-fn about() -> String {
-    format!(
-        "linkspan {} is a CNI plugin, which a container runtime calls. By hand: linkspan --help\n\
-         CNI versions: {}\n",
-        env!("CARGO_PKG_VERSION"),
-        Version::ALL.map(Version::as_str).join(", ")
-    )
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use linkspan_proto::dhcp::HeldLease;
 use linkspan_types::{IfName, PciAddress};
 
 use super::report::{Device, HeldAddress, Lease, Parent, Pool, Report, Trouble, Vfs};
-use crate::ipam::IpamRecord;
-use crate::journal::{AttachmentKey, Record};
-use crate::kind::LinkRecord;
-use crate::kind::child::ChildKind;
+use linkspan_cni::ipam::IpamRecord;
+use linkspan_cni::journal::{AttachmentKey, Record};
+use linkspan_cni::kind::LinkRecord;
+use linkspan_cni::kind::child::ChildKind;
 
 /// All that was seen.
 #[derive(Debug, Default)]

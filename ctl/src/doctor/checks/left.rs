@@ -95,7 +95,7 @@ mod tests {
     use super::super::super::facts::Attachment;
     use super::super::testing::{node, seen};
     use super::*;
-    use crate::ctl::peer_state::{HeldVf, Reservation};
+    use crate::peer_state::{HeldVf, Reservation};
     use linkspan_linux::VfSettings;
     use linkspan_types::VlanTag;
 

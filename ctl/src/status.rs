@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use linkspan_linux::NodeEvents;
 
-use crate::node::Node;
+use linkspan_cni::node::Node;
 use report::Report;
 
 /// Where a change is told by files: attachments, leases, the device plugin's socket, pods' namespaces.

@@ -5,7 +5,7 @@ use linkspan_config::net_conf::{IpamCall, KindName, StatusConf};
 use serde_json::{Map, Value};
 
 use super::{Finding, Text};
-use crate::ctl::peers;
+use crate::peers;
 
 /// One plugin's configuration, and what is said of it.
 enum Checked {
@@ -121,9 +121,7 @@ fn check_plugin(
 }
 
 /// Checks what ADD would check; nothing where it is another plugin that is called.
-pub(in crate::ctl) fn check_network(
-    config: &Map<String, Value>,
-) -> Option<Result<StatusConf, Invalid>> {
+pub(crate) fn check_network(config: &Map<String, Value>) -> Option<Result<StatusConf, Invalid>> {
     let name = config.get("type").and_then(Value::as_str).unwrap_or_default();
     let called_as: Option<KindName> = name.parse().ok();
     (called_as.is_some() || name == "linkspan").then(|| StatusConf::parse(config, called_as))

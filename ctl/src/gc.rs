@@ -13,13 +13,13 @@ use linkspan_config::{ContainerId, NetworkName};
 use linkspan_linux::{Netns, RouteSocket};
 use linkspan_proto::dhcp::HeldLease;
 
-use crate::detach::undo;
-use crate::ipam::{IpamRecord, dhcp, host_local};
-use crate::journal::{AttachmentKey, Record};
-use crate::kind::child::{VlanName, remove_unused_vlan};
-use crate::kind::{Claim, LinkRecord};
-use crate::node::Node;
-use crate::spec::CniError;
+use linkspan_cni::detach::undo;
+use linkspan_cni::ipam::{IpamRecord, dhcp, host_local};
+use linkspan_cni::journal::{AttachmentKey, Record};
+use linkspan_cni::kind::child::{VlanName, remove_unused_vlan};
+use linkspan_cni::kind::{Claim, LinkRecord};
+use linkspan_cni::node::Node;
+use linkspan_cni::spec::CniError;
 
 /// Remove what is left of pods that are gone: VFs' settings, addresses, leases, VLANs, records
 ///
