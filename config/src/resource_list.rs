@@ -5,6 +5,7 @@
 //! one that is passed over would select too much.
 
 mod functions;
+mod names;
 mod policies;
 mod provision;
 mod section;
@@ -26,6 +27,7 @@ use crate::fields::Fields;
 use crate::names::{is_dns_name, parse_error};
 
 pub use functions::{Functions, Indices};
+pub use names::DuplicateName;
 pub use policies::{AllocationPolicy, HealthPolicy};
 pub use provision::{Bind, Provision, VfDriver};
 pub use selector::{DeviceType, Selector};

@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use linkspan_config::Invalid;
-use linkspan_config::resource_list::{Resource, ResourceList, ResourceListError, ResourcePrefix};
+use linkspan_config::resource_list::{
+    DuplicateName, Resource, ResourceList, ResourceListError, ResourcePrefix,
+};
 use linkspan_linux::inotify::{DirectoryEvent, DirectoryWatch};
 
-use crate::pools::{DuplicateName, Pool};
+use crate::pools::Pool;
 
 /// Where the configuration is, and how well the last reading went.
 pub(crate) struct Configuration {

@@ -10,7 +10,9 @@ mod selects;
 
 use std::fmt;
 
-use linkspan_config::resource_list::{Bind, Resource, ResourceList, ResourcePrefix, VfDriver};
+use linkspan_config::resource_list::{
+    Bind, DuplicateName, Resource, ResourceList, ResourcePrefix, VfDriver,
+};
 use linkspan_types::VdpaType;
 
 use crate::inventory::{Device, Inventory};
@@ -35,17 +37,6 @@ pub(crate) struct Pool {
 pub(crate) struct PoolName {
     prefix: ResourcePrefix,
     name: String,
-}
-
-/// Two resources have the same name.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`resourceList[{second}]` is called {name} like `resourceList[{first}]`, expected a name of its own"
-)]
-pub(crate) struct DuplicateName {
-    name: String,
-    first: usize,
-    second: usize,
 }
 
 /// A device as a pool has it.
@@ -84,23 +75,15 @@ impl Pool {
         list: ResourceList,
         default_prefix: &ResourcePrefix,
     ) -> Result<Vec<Self>, DuplicateName> {
-        let mut pools: Vec<Self> = Vec::new();
-        for (second, resource) in list.resources.into_iter().enumerate() {
+        if let Some(duplicate) = list.duplicates(default_prefix).into_iter().next() {
+            return Err(duplicate);
+        }
+        let pool = |resource: Resource| {
             let prefix = resource.prefix.as_ref().unwrap_or(default_prefix).clone();
             let name = PoolName { prefix, name: resource.name.clone() };
-            let pool = Self { name, resource, is_of_any_link: false };
-            if let Some(first) = pools.iter().position(|other| other.collides_with(&pool)) {
-                return Err(DuplicateName { name: pool.name.to_string(), first, second });
-            }
-            pools.push(pool);
-        }
-        Ok(pools)
-    }
-
-    /// Whether there can't be both. Links of shares are called after the resource alone.
-    fn collides_with(&self, other: &Self) -> bool {
-        let have_shares = self.resource.shares.is_some() && other.resource.shares.is_some();
-        self.name == other.name || (have_shares && self.resource.name == other.resource.name)
+            Self { name, resource, is_of_any_link: false }
+        };
+        Ok(list.resources.into_iter().map(pool).collect())
     }
 }
 

@@ -18,7 +18,12 @@ pub(crate) fn with_any_links(named: &[Pool], mut links: Vec<IfName>) -> (Vec<Poo
         if named.iter().any(is_named) {
             continue;
         }
-        let is_free = |pool: &Pool| !named.iter().any(|named| named.collides_with(pool));
+        // A link's resource has a prefix of its own.
+        let is_free = |pool: &Pool| {
+            let taken =
+                |named: &Pool| named.resource.collides_with(&pool.resource, &named.name.prefix);
+            !named.iter().any(taken)
+        };
         match Pool::of_link(&link).filter(is_free) {
             Some(pool) => pools.push(pool),
             None => without.push(link),
