@@ -120,6 +120,7 @@ impl DevicePlugin for PoolService {
                 if answer.is_ok() { &counts.allocations } else { &counts.failed_allocations };
             count.add_one();
             container_responses.push(answer?);
+            self.pod_resources.give(&offer.pool.name.to_string(), &request.devices_ids);
         }
         Ok(Response::new(AllocateResponse { container_responses }))
     }

@@ -1,8 +1,9 @@
 //! Asks the kubelet which pod holds what: when somebody wants to know, and never otherwise.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{self, Arc};
 use std::time::Duration;
 
 use linkspan_proto::podresources::pod_resources_lister_client::PodResourcesListerClient;
@@ -23,6 +24,8 @@ pub(crate) struct PodResources {
     last: Mutex<Option<Answer>>,
     /// Whether the socket was missing the last time.
     missing: AtomicBool,
+    /// Devices that were given to pods of which the kubelet has not told yet: resources and IDs.
+    given: sync::Mutex<BTreeSet<(String, String)>>,
 }
 
 struct Answer {
@@ -60,7 +63,26 @@ impl PodResources {
             questions: AtomicU64::default(),
             last: Mutex::default(),
             missing: AtomicBool::default(),
+            given: sync::Mutex::default(),
         }
+    }
+
+    /// Notes that devices are given to a pod: which one, the kubelet says only when it is asked next, and then that is
+    /// logged.
+    pub(crate) fn give(&self, resource: &str, ids: &[String]) {
+        if let Ok(mut given) = self.given.lock() {
+            given.extend(ids.iter().map(|id| (resource.to_owned(), id.clone())));
+        }
+    }
+
+    fn log_given(&self, holders: &Holders) {
+        let Ok(mut given) = self.given.lock() else { return };
+        given.retain(|(pool, device)| {
+            let Some(holder) = holders.holder(pool, device) else { return true };
+            let pod = format_args!("{}/{}", holder.namespace, holder.pod);
+            tracing::info!(%pod, pool, device, "a pod has what was allocated");
+            false
+        });
     }
 
     /// Who holds what now. All who ask while the kubelet is busy with an earlier question share the
@@ -74,6 +96,7 @@ impl PodResources {
             }
             let before = self.questions.load(Ordering::Relaxed);
             let holders = Arc::new(Holders::of(self.ask().await?));
+            self.log_given(&holders);
             *last = Some(Answer { before, holders: Arc::clone(&holders) });
             Ok(holders)
         };

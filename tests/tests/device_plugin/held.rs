@@ -63,6 +63,21 @@ fn a_pod_s_devices_are_told_until_it_ends() {
 }
 
 #[test]
+fn the_log_names_the_pod_of_what_was_allocated_once_when_the_kubelet_does() {
+    let node = Node::start(fast());
+    node.wait_for_devices(FAST, 4);
+    let lines = |what: &str| node.plugin.log().matches(what).count();
+    node.kubelet.run_pod("ns", "p", FAST, &["0000:01:10.4", "0000:01:10.0"]).unwrap();
+    assert_eq!((lines("msg=allocated"), lines("pod=ns/p")), (1, 0));
+    for _ in 0..2 {
+        let _ = held(&node, "p", FAST);
+        for device in ["0000:01:10.0", "0000:01:10.4"] {
+            assert_eq!(lines(&format!("pod=ns/p pool={FAST} device={device}")), 1);
+        }
+    }
+}
+
+#[test]
 fn all_devices_are_told_with_their_holders() {
     let node = Node::start(fast());
     node.wait_for_devices(FAST, 4);
