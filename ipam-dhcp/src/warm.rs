@@ -5,8 +5,9 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 
 use linkspan_dhcp::wishes::Wishes;
-use linkspan_linux::sysctl::DISABLE_IPV6;
-use linkspan_linux::{LinkKind, Netns, NewKind, NewLink, RouteSocket};
+use linkspan_linux::{
+    Errno, LinkChange, LinkKind, NetlinkError, Netns, NewKind, NewLink, RouteSocket,
+};
 use linkspan_types::{IfName, MacAddr, MacvlanMode, VlanId};
 use serde::{Deserialize, Serialize};
 
@@ -77,14 +78,7 @@ impl Nursery {
         let made = Netns::private(home);
         let netns = made.map_err(|source| work(Path::new("of the daemon's own"), source))?;
         let path = format!("/proc/self/fd/{}", netns.as_fd().as_raw_fd()).into();
-        let nursery = Self { netns, path };
-        // A link that comes up would speak IPv6 with a MAC that is to be a pod's.
-        let default: Option<IfName> = "default".parse().ok();
-        let quiet = |name| nursery.netns.visit(home, || DISABLE_IPV6.set(name, 1));
-        if let Some(Ok(Err(error))) = default.as_ref().map(quiet) {
-            tracing::warn!("links for leases to come will speak IPv6: {error}");
-        }
-        Ok(nursery)
+        Ok(Self { netns, path })
     }
 
     /// The path by which it is opened, in this process alone.
@@ -121,18 +115,28 @@ impl Nursery {
             index: None,
             mac: Some(mac),
             mtu: None,
-            up: true,
+            up: false,
             queues: None,
         };
         outside.add_link(&link)?;
         let index = inside.link_by_name(&lower_name)?.index;
-        if let Some(id) = tagged {
+        let made = set_up(&mut inside, index).and_then(|()| {
+            let Some(id) = tagged else { return Ok(()) };
             let kind = NewKind::Vlan { id };
-            let vlan = NewLink { name, kind, parent: index, netns: None, mac: None, ..link };
-            if let Err(error) = inside.add_link(&vlan) {
-                let _ = inside.delete_link(index);
-                return Err(error.into());
-            }
+            inside.add_link(&NewLink {
+                name,
+                kind,
+                parent: index,
+                netns: None,
+                mac: None,
+                ..link
+            })?;
+            let vlan = inside.link_by_name(name)?.index;
+            set_up(&mut inside, vlan)
+        });
+        if let Err(error) = made {
+            let _ = inside.delete_link(index);
+            return Err(error.into());
         }
         Ok(index)
     }
@@ -150,6 +154,17 @@ impl Nursery {
         let opened = self.netns.visit(home, RouteSocket::open);
         Ok(opened.map_err(|source| work(&self.path, source))??)
     }
+}
+
+/// Sets a link up that says nothing by IPv6: its MAC is to be a pod's.
+fn set_up(socket: &mut RouteSocket, index: u32) -> Result<(), NetlinkError> {
+    let quiet = LinkChange { no_own_ipv6: true, ..LinkChange::default() };
+    match socket.change_link(index, &quiet) {
+        // A kernel without IPv6 says nothing by it.
+        Err(error) if error.errno() == Some(Errno::AFNOSUPPORT) => {}
+        quiet => quiet?,
+    }
+    socket.change_link(index, &LinkChange { up: Some(true), ..LinkChange::default() })
 }
 
 /// The VLAN sub-interface between a parent and its pods, which is the CNI plugin's to make and to remove: it has the

@@ -8,7 +8,8 @@ use linkspan_types::{IfName, LinkType, MacAddr, Mtu, PciAddress};
 use netlink_packet_core::{Emitable, NLM_F_EXCL, NlasIterator, ParseableParametrized};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, Prop,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkExtentMask, LinkFlags,
+    LinkHeader, LinkMessage, Prop,
 };
 use rtnetlink::LinkUnspec;
 
@@ -74,6 +75,9 @@ pub struct LinkChange<'a> {
     pub up: Option<bool>,
     /// Whether it takes frames for any MAC, on the administrator's account.
     pub promiscuous: Option<bool>,
+    /// That it gives itself no IPv6 address when it comes up, and so says nothing by IPv6. The kernel changes this after
+    /// all else, so that a link that is to come up has to have it before.
+    pub no_own_ipv6: bool,
 }
 
 impl RouteSocket {
@@ -129,6 +133,11 @@ impl RouteSocket {
         if let Some(promiscuous) = change.promiscuous {
             builder = builder.promiscuous(promiscuous);
         }
+        if change.no_own_ipv6 {
+            let of_ipv6 = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
+            let families = vec![AfSpecUnspec::Inet6(of_ipv6)];
+            builder = builder.append_extra_attribute(LinkAttribute::AfSpecUnspec(families));
+        }
         let message = RouteNetlinkMessage::SetLink(builder.build());
         self.change(message, 0, || change.describe(index))
     }
@@ -157,13 +166,14 @@ impl RouteSocket {
 
 impl LinkChange<'_> {
     fn is_empty(&self) -> bool {
-        let Self { netns, mac, mtu, name, up, promiscuous } = self;
+        let Self { netns, mac, mtu, name, up, promiscuous, no_own_ipv6 } = self;
         netns.is_none()
             && mac.is_none()
             && mtu.is_none()
             && name.is_none()
             && up.is_none()
             && promiscuous.is_none()
+            && !no_own_ipv6
     }
 
     fn describe(&self, index: u32) -> String {
@@ -174,6 +184,7 @@ impl LinkChange<'_> {
         parts.extend(self.mtu.map(|mtu| format!("MTU {mtu}")));
         let modes = |on| if on { "promiscuous mode" } else { "no promiscuous mode" }.to_owned();
         parts.extend(self.promiscuous.map(modes));
+        parts.extend(self.no_own_ipv6.then(|| "no IPv6 address of its own".to_owned()));
         parts.extend(self.up.map(|up| if up { "up" } else { "down" }.to_owned()));
         format!("change link {index} to {}", parts.join(", "))
     }

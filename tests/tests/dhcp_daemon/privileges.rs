@@ -1,10 +1,14 @@
 //! The daemon with what config/deploy gives it, and nothing else: three capabilities, and no file system to write to
 //! but its own folder.
 
+use std::net::Ipv4Addr;
+
+use linkspan_proto::dhcp::{Prefetch, Wishes};
 use linkspan_tests::cases;
 use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE};
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::lan::Lan;
+use linkspan_tests::lan::{Lan, PARENT};
+use linkspan_tests::pods::Pod;
 use linkspan_tests::wait::until;
 
 use crate::{BOUND, SOON, pod, serve, wishes};
@@ -24,12 +28,13 @@ left="$2" && shift 2 &&
 exec setpriv --bounding-set="-all,+$left" --inh-caps=-all --ambient-caps=-all --no-new-privs "$@"
 "#;
 
-/// Starts the daemon again with these capabilities.
-fn resume(daemon: &mut DhcpDaemon, capabilities: &[&str]) {
+/// Starts the daemon again on a node with these capabilities.
+fn resume_on(host: &Pod, daemon: &mut DhcpDaemon, capabilities: &[&str]) {
     let left = capabilities.join(",+");
     let folder = daemon.socket().parent().unwrap().to_str().unwrap().to_owned();
+    let netns = format!("--net={}", host.netns().display());
     let bare = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", BARE, "sh"];
-    daemon.resume(&[&bare[..], &[&folder, &left]].concat());
+    daemon.resume(&[&["nsenter", &netns], &bare[..], &[&folder, &left]].concat());
 }
 
 const ALL: [&str; 3] = ["net_admin", "net_raw", "sys_admin"];
@@ -39,12 +44,15 @@ fn three_capabilities_are_enough() {
     let server = serve(&lan, &SOON);
     let mut daemon = DhcpDaemon::start(&[]);
     daemon.end();
-    resume(&mut daemon, &ALL);
+    resume_on(&lan.host, &mut daemon, &ALL);
     // Its namespace comes after the daemon.
     let pod = pod(&lan, "pod");
-    let lease = daemon.attach(&pod, wishes());
-    let granted = server.count("DHCPACK");
-    until("a renewal", BOUND, || (server.count("DHCPACK") > granted).then_some(()));
+    let prefetch = Some(Prefetch { leases: 1, parent: PARENT.to_owned(), vlan: 0 });
+    let lease = daemon.attach(&pod, Wishes { prefetch, ..wishes() });
+    let _ready = daemon.wait_for_ready(1);
+    let grant = format!("DHCPACK(far0) {}", Ipv4Addr::from(lease.address));
+    let granted = server.count(&grant);
+    until("a renewal", BOUND, || (server.count(&grant) > granted).then_some(()));
     assert_eq!(daemon.check(&pod).lease.unwrap().address, lease.address);
     daemon.release(&pod).unwrap();
     until("the release", BOUND, || (server.count("DHCPRELEASE") == 1).then_some(()));
@@ -61,7 +69,7 @@ fn each_of_the_three_is_needed() {
     for missing in ALL {
         daemon.end();
         let left: Vec<_> = ALL.into_iter().filter(|name| *name != missing).collect();
-        resume(&mut daemon, &left);
+        resume_on(&lan.host, &mut daemon, &left);
         let pod = pod(&lan, missing);
         if missing == "net_admin" {
             // The plugin sets the address that an ADD brings. The daemon puts it back.

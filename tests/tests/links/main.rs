@@ -17,6 +17,7 @@ use linkspan_linux::{Errno, LinkBasics, LinkChange, LinkEvents, Netns, RouteSock
 use linkspan_tests::cases;
 use linkspan_tests::harness::{self, Need};
 use linkspan_tests::pods::Pod;
+use linkspan_tests::wait::until;
 use linkspan_types::{IfName, MacAddr, Mtu};
 use serde_json::json;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         a_link_moves_with_its_name_mac_and_mtu_in_one_message,
         other_names_come_and_go,
         a_refusal_has_the_kernel_s_sentence,
+        a_link_may_say_nothing_by_ipv6,
         an_event_ends_the_wait_and_so_does_the_bound,
         a_namespace_is_told_from_what_is_left_of_one,
         no_namespace_is_kept_open,
@@ -119,6 +121,22 @@ fn a_refusal_has_the_kernel_s_sentence() {
     );
     // And the socket serves on.
     assert_eq!(socket.link(index).unwrap().name, "one");
+}
+
+fn a_link_may_say_nothing_by_ipv6() {
+    let (pod, mut socket, one) = pod_with_link("lsquiet");
+    let other = socket.link_by_name(&name("other")).unwrap().index;
+    let quiet = LinkChange { no_own_ipv6: true, ..LinkChange::default() };
+    socket.change_link(one, &quiet).unwrap();
+    for index in [one, other] {
+        socket.change_link(index, &up()).unwrap();
+    }
+    pod.wait_for_carrier("one");
+    let addresses = |link: &str| pod.run("ip", &["-6", "address", "show", "dev", link]);
+    until("the other to have its address", Duration::from_mins(1), || {
+        addresses("other").contains("fe80::").then_some(())
+    });
+    assert_eq!(addresses("one"), "");
 }
 
 fn an_event_ends_the_wait_and_so_does_the_bound() {
