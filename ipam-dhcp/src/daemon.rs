@@ -173,7 +173,7 @@ impl Daemon {
             if held.can_wait(now) && !self.turns.begin(id, now) {
                 late += 1;
                 self.wakes.set(id, Some(now.after(APART * (1 + late / TOGETHER))));
-            } else if held.is_given_up(now) {
+            } else if held.is_given_up(now) && !self.settled(id) {
                 self.give_up(id);
             } else {
                 due.push((id, self.look(id)));

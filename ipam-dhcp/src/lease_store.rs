@@ -12,7 +12,7 @@ use linkspan_types::MacAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
-use crate::warm::Warm;
+use crate::warm::{Stage, Warm};
 
 /// All that is to be known of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,13 @@ pub(crate) struct Record {
     /// Whether the pod was told of its address. One that was not may be the server's word only.
     pub(crate) in_use: bool,
     pub(crate) lease: Lease,
+}
+
+impl Record {
+    /// Whether no pod has it or is about to.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.holder.warm.as_ref().is_some_and(|warm| warm.stage != Stage::Taken)
+    }
 }
 
 /// Whose lease it is, and how it was wanted.

@@ -85,13 +85,39 @@ impl Asker {
         }
     }
 
-    /// The MAC of a lease that is ready; a question that makes no sense is answered when an address is asked for.
+    /// A lease that is ready; a question that makes no sense is answered when an address is asked for.
     async fn warm(&self, request: WarmRequest) -> Option<WarmReply> {
-        let key = key(request.attachment.as_ref()).ok()?;
-        let wishes = request.wishes.unwrap_or_default();
-        let prefetch = self.prefetch(&key, &wishes, request.prefetch.as_ref())?;
-        let mac = self.ask(|reply| Ask::Warm(key, prefetch, reply)).await??;
-        Some(WarmReply { mac: mac.0.to_vec() })
+        let WarmRequest { attachment, prefetch, wishes, netns, pod } = request;
+        let wishes = wishes.unwrap_or_default();
+        let wanted = self.wanted(attachment.as_ref(), &netns, pod, &wishes).ok()?;
+        let prefetch = self.prefetch(&wanted.key, &wishes, prefetch.as_ref())?;
+        let network = wanted.key.network.clone();
+        let (asked, of) = (Box::new(wanted), prefetch.clone());
+        let taken = self.ask(|reply| Ask::Warm(asked, of, reply)).await??;
+        self.refill(network, prefetch);
+        let lease = Some(message(&taken.lease, taken.mac));
+        Some(WarmReply { lease, until: taken.until.as_secs() })
+    }
+
+    fn wanted(
+        &self,
+        attachment: Option<&Attachment>,
+        netns: &str,
+        pod: String,
+        wishes: &proto::Wishes,
+    ) -> Result<Wanted, Refusal> {
+        let key = key(attachment)?;
+        // As the reference daemon has it: put before the path, not joined with it.
+        let mut path = self.host_prefix.clone().into_os_string();
+        path.push(netns);
+        Ok(Wanted {
+            netns: path.into(),
+            pod,
+            release_when_gone: wishes.when_gone() == WhenGone::Release,
+            route_metric: Some(wishes.route_metric).filter(|metric| *metric != 0),
+            wishes: self.wishes(&key, wishes)?,
+            key,
+        })
     }
 
     fn prefetch(
@@ -122,19 +148,10 @@ impl Asker {
     }
 
     async fn acquired(&self, request: AcquireRequest) -> Result<(Lease, MacAddr), Refusal> {
-        let key = key(request.attachment.as_ref())?;
-        let wishes = request.wishes.unwrap_or_default();
-        // As the reference daemon has it: put before the path, not joined with it.
-        let mut netns = self.host_prefix.clone().into_os_string();
-        netns.push(&request.netns);
-        let wanted = Wanted {
-            netns: netns.into(),
-            pod: request.pod,
-            release_when_gone: wishes.when_gone() == WhenGone::Release,
-            route_metric: Some(wishes.route_metric).filter(|metric| *metric != 0),
-            wishes: self.wishes(&key, &wishes)?,
-            key: key.clone(),
-        };
+        let AcquireRequest { attachment, netns, wishes, pod } = request;
+        let wishes = wishes.unwrap_or_default();
+        let wanted = self.wanted(attachment.as_ref(), &netns, pod, &wishes)?;
+        let key = wanted.key.clone();
         let network = key.network.clone();
         let prefetch = self.prefetch(&key, &wishes, wishes.prefetch.as_ref());
         let _patience = Patience { inputs: &self.inputs, key };

@@ -34,7 +34,7 @@ pub struct ServedLease {
     pub client_id: Option<String>,
 }
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_mins(1);
 
 impl DhcpServer {
     /// Starts dnsmasq on a link, which is given `address` (`10.1.2.1/24`). `range` is as `--dhcp-range` has it:

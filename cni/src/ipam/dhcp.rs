@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use linkspan_config::NetworkName;
 use linkspan_config::net_conf::{DEFAULT_DHCP_SOCKET, DhcpConf};
-use linkspan_linux::{LinkBasics, LinkChange, NetlinkError};
+use linkspan_linux::{LinkBasics, LinkChange, NetlinkError, since_boot};
 use linkspan_proto::dhcp::question::About;
 use linkspan_proto::dhcp::{
     self, AcquireReply, AcquireRequest, CheckReply, CheckRequest, CollectReply, CollectRequest,
-    HeldLease, LeasesReply, LeasesRequest, Prefetch, Question, ReleaseReply, ReleaseRequest,
+    HeldLease, Lease, LeasesReply, LeasesRequest, Prefetch, Question, ReleaseReply, ReleaseRequest,
     StatusReply, StatusRequest, WarmReply, WarmRequest,
 };
 use linkspan_proto::framing::Message;
@@ -36,7 +36,14 @@ pub struct Dhcp<'a> {
     attachment: &'a Attachment,
     netns: &'a Path,
     prefetch: Option<Prefetch>,
-    warm_mac: Option<MacAddr>,
+    taken: Option<Taken>,
+}
+
+/// A lease that the daemon has kept ready.
+struct Taken {
+    lease: Lease,
+    /// When the link has to be there, in seconds since the machine was started.
+    until: u64,
 }
 
 /// A link of the pod that is to have a lease.
@@ -64,7 +71,7 @@ impl<'a> Dhcp<'a> {
         attachment: &'a Attachment,
         netns: &'a Path,
     ) -> Self {
-        Self { conf, network, attachment, netns, prefetch: None, warm_mac: None }
+        Self { conf, network, attachment, netns, prefetch: None, taken: None }
     }
 
     /// Takes a lease that the daemon keeps ready, if the network wants that and there is one. The link is to be
@@ -85,33 +92,32 @@ impl<'a> Dhcp<'a> {
             attachment: Some(self.key()),
             prefetch: Some(prefetch),
             wishes: Some(self.wishes(false)?),
+            netns: self.netns_text(),
+            pod: self.pod(),
         };
         let reply: WarmReply = ask(&self.conf.socket, About::Warm(request), asked::PATIENCE)?;
-        self.warm_mac = lease::mac(&reply.mac)?;
-        Ok(self.warm_mac)
+        let Some(lease) = reply.lease else { return Ok(None) };
+        let mac = lease::mac(&lease.mac)?;
+        self.taken = Some(Taken { lease, until: reply.until });
+        Ok(Some(mac))
     }
 
     /// Whether a server is to be asked over the link, which has to be up for that.
     #[must_use]
     pub fn asks_over_the_link(&self) -> bool {
-        self.warm_mac.is_none()
+        self.taken.is_none()
     }
 
-    /// Has the daemon give the link the lease that was taken for it, or else acquires one over it.
+    /// The lease that was taken for the link, or else one that the daemon acquires over it.
     pub fn acquire(&self, at: &mut PodLink<'_>) -> Result<AddResult, CniError> {
-        let taken = if self.asks_over_the_link() { None } else { Some(self.lease(at)?) };
-        let reply = if let Some(reply) = taken.filter(|reply| reply.error.is_empty()) {
-            reply
-        } else {
-            // There was none, or the daemon has lost it since.
-            self.set_up(at)?;
-            self.lease(at)?
+        let lease = match &self.taken {
+            // The link is there: as the time is not over, the daemon can't have missed it.
+            Some(Taken { lease, until }) if since_boot().as_secs() < *until => lease.clone(),
+            _ => {
+                self.set_up(at)?;
+                self.lease(at)?
+            }
         };
-        if !reply.error.is_empty() {
-            let AcquireReply { error, advice, .. } = reply;
-            return Err(DhcpError::Refused { error, advice }.into());
-        }
-        let lease = reply.lease.unwrap_or_default();
         let result = lease::result(&lease, self.conf.priority).map_err(CniError::from);
         let taken = result.and_then(|result| self.shrink(at, lease.mtu).map(|()| result));
         taken.inspect_err(|_| release(self.socket(), self.network, &self.attachment.id))
@@ -130,15 +136,20 @@ impl<'a> Dhcp<'a> {
         })
     }
 
-    fn lease(&self, at: &PodLink<'_>) -> Result<AcquireReply, DhcpError> {
+    fn lease(&self, at: &PodLink<'_>) -> Result<Lease, DhcpError> {
         let request = AcquireRequest {
             attachment: Some(self.key()),
-            netns: self.netns.to_string_lossy().into_owned(),
+            netns: self.netns_text(),
             wishes: Some(self.wishes(at.is_ipvlan)?),
-            pod: self.attachment.args.pod().unwrap_or_default(),
-            warm_mac: self.warm_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+            pod: self.pod(),
         };
-        ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)
+        let reply = ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)?;
+        let AcquireReply { error, advice, lease } = reply;
+        if error.is_empty() {
+            Ok(lease.unwrap_or_default())
+        } else {
+            Err(DhcpError::Refused { error, advice })
+        }
     }
 
     /// Gives the link the server's MTU where that is smaller than its own: what a link can do, no server knows.
@@ -165,6 +176,14 @@ impl<'a> Dhcp<'a> {
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.conf.socket
+    }
+
+    fn netns_text(&self) -> String {
+        self.netns.to_string_lossy().into_owned()
+    }
+
+    fn pod(&self) -> String {
+        self.attachment.args.pod().unwrap_or_default()
     }
 
     fn wishes(&self, broadcast: bool) -> Result<dhcp::Wishes, DhcpError> {

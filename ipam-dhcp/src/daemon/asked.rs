@@ -12,6 +12,7 @@ use linkspan_types::MacAddr;
 use tokio::sync::oneshot;
 
 use super::held::{Held, Holder, Waiting};
+use super::warm::Taken;
 use super::{Daemon, Id, now};
 use crate::interface::{Interface, InterfaceError};
 use crate::key::Key;
@@ -21,8 +22,8 @@ use crate::warm::Prefetch;
 
 /// A question, and whom to tell the answer.
 pub(crate) enum Ask {
-    /// Told which MAC the link is to have, where a lease is ready.
-    Warm(Key, Prefetch, oneshot::Sender<Option<MacAddr>>),
+    /// Told of the lease that the pod has from now on, where one is ready.
+    Warm(Box<Wanted>, Prefetch, oneshot::Sender<Option<Taken>>),
     Acquire(Box<Wanted>, oneshot::Sender<Result<(Lease, MacAddr), Refusal>>),
     /// Told when the RELEASE is out.
     Release(Key, oneshot::Sender<()>),
@@ -100,11 +101,13 @@ impl Daemon {
     pub(super) fn answer(&mut self, ask: Ask) {
         // Whoever asked may have gone away, which is no matter.
         match ask {
-            Ask::Warm(key, prefetch, reply) => drop(reply.send(self.take_warm(&key, &prefetch))),
+            Ask::Warm(wanted, prefetch, reply) => {
+                drop(reply.send(self.take_warm(&wanted, &prefetch)));
+            }
             Ask::Acquire(wanted, reply) => self.acquire(&wanted, reply),
             Ask::Release(key, reply) => {
                 if let Some(id) = self.ids.get(&key) {
-                    self.step(*id, Event::Release);
+                    self.release(*id);
                 }
                 let _ = reply.send(());
             }
@@ -122,10 +125,6 @@ impl Daemon {
         wanted: &Wanted,
         reply: oneshot::Sender<Result<(Lease, MacAddr), Refusal>>,
     ) {
-        if let Some(ready) = self.adopt(wanted) {
-            let _ = reply.send(Ok(ready));
-            return;
-        }
         let (client, holder) = match self.client(wanted) {
             Ok(made) => made,
             Err(refusal) => {
@@ -170,12 +169,14 @@ impl Daemon {
             earlier.refuse(Refusal::new(error, "The later question is answered"));
         }
         let lease = match self.held.get(&id) {
-            Some(earlier) if earlier.holder.mac == holder.mac => earlier.client.lease().cloned(),
-            // The lease of a link that has gone.
+            Some(earlier) if earlier.holder.mac == holder.mac && !earlier.is_taken() => {
+                earlier.client.lease().cloned()
+            }
+            // The lease of a link that has gone, or of a pod that came too late, to which the server knows another name.
             _ => None,
         };
         let Some(lease) = lease else {
-            self.step(id, Event::Release);
+            self.release(id);
             return Event::Start;
         };
         self.held.remove(&id);
@@ -196,7 +197,7 @@ impl Daemon {
                 "Is there a server on this network, and has it an address left?",
             ));
         }
-        self.step(id, Event::Release);
+        self.release(id);
     }
 
     pub(super) fn hung_up(&mut self, key: &Key) {
@@ -207,7 +208,10 @@ impl Daemon {
         }
     }
 
-    fn check(&self, key: &Key) -> Checked {
+    fn check(&mut self, key: &Key) -> Checked {
+        if let Some(id) = self.ids.get(key) {
+            self.has_come(*id);
+        }
         let Some(held) = self.ids.get(key).and_then(|id| self.held.get(id)) else {
             return Checked {
                 differences: vec![format!("the DHCP daemon has no lease for {key}")],
@@ -238,7 +242,7 @@ impl Daemon {
         let stale: Vec<Key> = stale.map(|(key, _)| key.clone()).collect();
         for key in &stale {
             if let Some(id) = self.ids.get(key) {
-                self.step(*id, Event::Release);
+                self.release(*id);
             }
         }
         stale

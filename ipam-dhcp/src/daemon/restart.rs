@@ -1,7 +1,10 @@
 //! Going on with the leases of an earlier run, however that ended.
 
+use std::collections::HashSet;
+
 use linkspan_dhcp::client::{Client, Event};
 use linkspan_dhcp::moment::Moment;
+use linkspan_types::MacAddr;
 
 use super::{Daemon, now};
 use crate::about::about;
@@ -11,10 +14,23 @@ use crate::warm::Stage;
 impl Daemon {
     /// Takes up all leases that are on disk.
     pub(crate) fn resume(&mut self) -> Result<(), StoreError> {
-        for record in self.store.all()? {
-            match record {
-                Ok(record) => self.take_up(record),
-                Err(error) => tracing::error!("a lease is lost: {:#}", anyhow::Error::new(error)),
+        let (found, lost): (Vec<_>, Vec<_>) =
+            self.store.all()?.into_iter().partition(Result::is_ok);
+        for error in lost.into_iter().filter_map(Result::err) {
+            tracing::error!("a lease is lost: {:#}", anyhow::Error::new(error));
+        }
+        let (unused, of_pods): (Vec<Record>, Vec<Record>) =
+            found.into_iter().flatten().partition(Record::is_unused);
+        let taken: HashSet<MacAddr> = of_pods.iter().map(|record| record.holder.mac).collect();
+        for record in of_pods {
+            self.take_up(record);
+        }
+        for record in unused {
+            // The run before was killed as it gave it to the pod.
+            if taken.contains(&record.holder.mac) {
+                self.unlist(&record.holder.key);
+            } else {
+                self.take_up(record);
             }
         }
         Ok(())
@@ -31,12 +47,15 @@ impl Daemon {
         };
         let stage = holder.warm.as_ref().map(|warm| warm.stage);
         let id = self.insert(holder, client);
-        if matches!(stage, Some(Stage::Ready | Stage::Taken)) {
-            let Some(held) = self.held.get_mut(&id) else { return };
-            held.until = (stage == Some(Stage::Taken)).then(|| now().after(self.patience));
-            let is_due = now() >= lease.renews_at;
-            self.step(id, if is_due { Event::Reboot(lease) } else { Event::Resume(lease) });
-            return;
+        match stage {
+            // The pod's link may be there or not, as before.
+            Some(Stage::Taken) => return self.settle_anew(id, &lease),
+            Some(Stage::Ready) => {
+                let is_due = now() >= lease.renews_at;
+                self.step(id, if is_due { Event::Reboot(lease) } else { Event::Resume(lease) });
+                return;
+            }
+            Some(Stage::Asked) | None => {}
         }
         if !in_use {
             // The run that asked for it has not told anybody, and nobody waits any more.

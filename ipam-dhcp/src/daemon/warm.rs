@@ -6,6 +6,7 @@ use std::time::Duration;
 use linkspan_config::NetworkName;
 use linkspan_dhcp::client::{Client, Event};
 use linkspan_dhcp::lease::Lease;
+use linkspan_dhcp::moment::Moment;
 use linkspan_linux::random_mac;
 use linkspan_proto::dhcp::Attachment;
 use linkspan_types::MacAddr;
@@ -14,22 +15,35 @@ use super::held::{Held, Holder};
 use super::messages::SendError;
 use super::{Daemon, Id, Wanted, now};
 use crate::about::about;
-use crate::interface::Interface;
 use crate::key::Key;
 use crate::warm::{Nursery, Prefetch, Stage, Warm, client_id, digits, of_nobody};
 
-/// How long it may take until a pod has the address that it was told of.
-const SETTLING: Duration = Duration::from_secs(3);
+/// How long it may take until the pod's link is there for which a lease was taken.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// A lease that was ready, and is a pod's once its link is there.
+pub(crate) struct Taken {
+    pub(crate) lease: Lease,
+    pub(crate) mac: MacAddr,
+    /// When the link has to be there.
+    pub(crate) until: Moment,
+}
 
 impl Daemon {
-    /// Takes a lease for a pod to come, and says which MAC its link is to have.
-    pub(super) fn take_warm(&mut self, key: &Key, prefetch: &Prefetch) -> Option<MacAddr> {
-        if let Some(id) = self.ids.get(key) {
+    /// Takes a lease for a pod to come, whose link is to have its MAC. Nothing is heard of the pod from then on: that its
+    /// link is there makes the lease its own.
+    pub(super) fn take_warm(&mut self, wanted: &Wanted, prefetch: &Prefetch) -> Option<Taken> {
+        if let Some(id) = self.ids.get(&wanted.key) {
             // The pod is asked for again, or has been there before.
-            let earlier = self.held.get(id)?;
-            return earlier.is_at(Stage::Taken).then_some(earlier.holder.mac);
+            let earlier = self.held.get(id).filter(|earlier| earlier.is_taken())?;
+            let lease = earlier.client.lease().filter(|_| earlier.holder.netns == wanted.netns)?;
+            return Some(Taken {
+                lease: lease.clone(),
+                mac: earlier.holder.mac,
+                until: earlier.until?,
+            });
         }
-        let until = now().after(self.patience);
+        let until = now().after(SETTLING);
         let lasts = |lease: &Lease| lease.expires_at > until && lease.renews_at > now();
         let ready = self.held.iter().filter(|(_, held)| {
             held.is_for(prefetch)
@@ -38,55 +52,94 @@ impl Daemon {
                 && held.client.lease().is_some_and(lasts)
         });
         let id = ready.map(|(id, _)| *id).min()?;
-        let mut held = self.held.remove(&id)?;
-        held.exchange = None;
-        held.probe = None;
-        self.drop_link(&mut held);
-        let before = std::mem::replace(&mut held.holder.key, key.clone());
-        held.set_stage(Stage::Taken);
-        held.until = Some(until);
-        let mac = held.holder.mac;
-        let lease = held.client.lease().cloned()?;
-        if let Err(error) = self.keep(&held, lease) {
-            about!(error, held.holder, "it can't have the lease that is ready: {error}");
-            held.holder.key = before;
-            held.set_stage(Stage::Ready);
-            held.until = None;
-            self.held.insert(id, held);
-            return None;
-        }
-        self.unlist(&before);
-        self.ids.insert(key.clone(), id);
-        self.wakes.set(id, held.wakes_at());
-        self.held.insert(id, held);
-        Some(mac)
-    }
-
-    /// Gives a pod the lease that was taken for it, if its link has that lease's MAC. It need not be up: no server is
-    /// asked over it now.
-    pub(super) fn adopt(&mut self, wanted: &Wanted) -> Option<(Lease, MacAddr)> {
-        let id = *self.ids.get(&wanted.key)?;
-        let held = self.held.get(&id).filter(|held| held.is_at(Stage::Taken))?;
-        let (mac, mut lease) = (held.holder.mac, held.client.lease().cloned()?);
-        let interface = Interface::find(&self.home, &wanted.netns, &wanted.key.interface).ok()?;
-        if interface.mac() != mac {
-            return None;
-        }
-        drop(interface);
-        // Asked for more time from an address that the pod does not have yet, a server would answer nobody.
-        let settled = now().after(SETTLING);
-        lease.renews_at = lease.renews_at.max(settled);
-        lease.rebinds_at = lease.rebinds_at.max(settled);
+        let ready = self.held.get_mut(&id)?;
+        let (mac, lease) = (ready.holder.mac, settling(ready.client.lease()?, until));
         let mut holder = wanted.holder(mac);
         holder.wishes.client_id = client_id(mac);
+        holder.warm = Some(Warm { place: prefetch.place.clone(), stage: Stage::Taken });
         let client = Client::new(mac, holder.wishes.clone()).ok()?;
-        let mut adopted = Held::new(holder, client);
-        adopted.in_use = true;
-        // It is in use: no error comes of that.
-        let _ = self.keep(&adopted, lease.clone());
-        self.held.insert(id, adopted);
-        self.step(id, Event::Resume(lease.clone()));
-        Some((lease, mac))
+        let taken = Held::new(holder, client);
+        if let Err(error) = self.store.write(&taken.record(lease.clone())) {
+            let error = anyhow::Error::new(error);
+            about!(error, taken.holder, "it can't have the lease that is ready: {error:#}");
+            return None;
+        }
+        let mut ready = self.held.insert(id, taken)?;
+        ready.exchange = None;
+        ready.probe = None;
+        self.drop_link(&mut ready);
+        self.unlist(&ready.holder.key);
+        self.ids.insert(wanted.key.clone(), id);
+        self.settle_until(id, until, &lease);
+        Some(Taken { lease, mac, until })
+    }
+
+    /// Goes on waiting for the link of a pod that an earlier run has told of a lease.
+    pub(super) fn settle_anew(&mut self, id: Id, lease: &Lease) {
+        // The plugin was told of a time before the lease's end.
+        let until = now().after(SETTLING).min(lease.expires_at);
+        self.settle_until(id, until, lease);
+    }
+
+    /// Holds a lease for a pod until its link has to be there.
+    fn settle_until(&mut self, id: Id, until: Moment, lease: &Lease) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.until = Some(until);
+        }
+        self.step(id, Event::Resume(settling(lease, until)));
+    }
+
+    /// Whether a lease that was taken has its pod's link, which makes it the pod's own.
+    pub(super) fn has_come(&mut self, id: Id) -> bool {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.is_taken()) else {
+            return false;
+        };
+        if held.holder.interface(&self.home).is_err_and(|error| error.is_gone()) {
+            return false;
+        }
+        held.holder.warm = None;
+        held.in_use = true;
+        held.until = None;
+        true
+    }
+
+    /// The same, also for the next run.
+    pub(super) fn settled(&mut self, id: Id) -> bool {
+        let has_come = self.has_come(id);
+        if let Some(held) = self.held.get(&id).filter(|_| has_come)
+            && let Some(lease) = held.client.lease()
+        {
+            // It is in use: no error comes of that.
+            let _ = self.keep(held, lease.clone());
+        }
+        has_come
+    }
+
+    /// Gives a lease back.
+    pub(super) fn release(&mut self, id: Id) {
+        if let Some(taken) = self.held.get(&id).filter(|held| held.is_taken()) {
+            // Nothing is sent over a link that is down, beside which another one may have its MAC.
+            if taken.holder.interface(&self.home).is_ok_and(|interface| interface.is_up()) {
+                self.has_come(id);
+            } else {
+                self.put_back(id);
+            }
+        }
+        self.step(id, Event::Release);
+    }
+
+    /// Makes a lease that was taken one that no pod has: its link would have the name that another one's has, too.
+    fn put_back(&mut self, id: Id) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        let Some(unused) = key(&held.holder.key.network, held.holder.mac) else { return };
+        let taken = std::mem::replace(&mut held.holder.key, unused.clone());
+        held.set_stage(Stage::Ready);
+        let record = held.client.lease().map(|lease| held.record(lease.clone()));
+        if let Some(Err(error)) = record.map(|record| self.store.write(&record)) {
+            tracing::warn!("{unused}: {:#}", anyhow::Error::new(error));
+        }
+        self.unlist(&taken);
+        self.ids.insert(unused, id);
     }
 
     /// Has as many leases ready for pods to come as a network wants, and no more.
@@ -95,8 +148,7 @@ impl Daemon {
         if prefetch.wishes.provide.iter().any(|(code, _)| *code == 61) {
             return;
         }
-        let unused =
-            self.held.iter().filter(|(_, held)| held.is_for(prefetch) && !held.is_at(Stage::Taken));
+        let unused = self.held.iter().filter(|(_, held)| held.is_for(prefetch) && !held.is_taken());
         let mut unused: Vec<Id> = unused.map(|(id, _)| *id).collect();
         unused.sort_unstable();
         for id in unused.iter().skip(prefetch.leases) {
@@ -132,9 +184,9 @@ impl Daemon {
         self.step(id, Event::Start);
     }
 
-    /// Gives back what no pod has: the daemon ends.
+    /// Gives back what no pod has, and none will: the daemon ends. One that is being made has its lease from the next run.
     pub(crate) fn end(&mut self) {
-        let unused = self.held.iter().filter(|(_, held)| held.holder.warm.is_some());
+        let unused = self.held.iter().filter(|(_, held)| held.is_unused());
         let unused: Vec<Id> = unused.map(|(id, _)| *id).collect();
         for id in unused {
             self.step(id, Event::Release);
@@ -172,6 +224,11 @@ impl Held {
         self.holder.warm.as_ref().is_some_and(|warm| warm.stage == stage)
     }
 
+    /// Whether a pod is to come for it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_at(Stage::Taken)
+    }
+
     /// Whether no pod has it or is about to.
     pub(super) fn is_unused(&self) -> bool {
         self.is_at(Stage::Asked) || self.is_at(Stage::Ready)
@@ -186,6 +243,16 @@ impl Held {
     fn is_for(&self, prefetch: &Prefetch) -> bool {
         self.holder.warm.as_ref().is_some_and(|warm| warm.place == prefetch.place)
             && of_nobody(&self.holder.wishes) == of_nobody(&prefetch.wishes)
+    }
+}
+
+/// A lease with nothing to be asked for it until a pod's link is there: from an address that the pod does not have yet,
+/// a server would be asked in vain.
+fn settling(lease: &Lease, until: Moment) -> Lease {
+    Lease {
+        renews_at: lease.renews_at.max(until),
+        rebinds_at: lease.rebinds_at.max(until),
+        ..lease.clone()
     }
 }
 

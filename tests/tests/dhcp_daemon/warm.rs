@@ -1,5 +1,6 @@
 //! Leases that are ready before their pods come.
 
+use std::fs;
 use std::net::Ipv4Addr;
 
 use linkspan_proto::dhcp::question::About;
@@ -7,7 +8,7 @@ use linkspan_proto::dhcp::{
     AcquireReply, AcquireRequest, Lease, Prefetch, WarmReply, WarmRequest, Wishes,
 };
 use linkspan_tests::cases;
-use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, attachment};
+use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, addresses as addresses_of, attachment};
 use linkspan_tests::dhcp_server::DhcpServer;
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{Lan, PARENT};
@@ -22,6 +23,8 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         what_is_ready_is_kept_and_renewed_after_a_kill,
         what_is_ready_is_given_back_at_the_end,
         a_lease_whose_pod_never_comes_is_given_back,
+        a_lease_whose_pod_has_come_stays_when_the_daemon_ends,
+        a_lease_is_one_pod_s_wherever_the_daemon_is_killed,
         fewer_are_wanted,
     ]
 }
@@ -35,16 +38,19 @@ fn wanting(prefetch: &Prefetch) -> Wishes {
     Wishes { prefetch: Some(prefetch.clone()), ..wishes() }
 }
 
-/// Takes a lease that is ready for this pod, as the plugin does before it makes the link.
-fn take(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Option<String> {
+/// Takes a lease that is ready for this pod, as the plugin does before it makes the link; tells its MAC and address.
+fn take(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Option<(String, Ipv4Addr)> {
     let request = WarmRequest {
         attachment: Some(attachment(pod)),
         prefetch: Some(prefetch.clone()),
         wishes: Some(wanting(prefetch)),
+        netns: pod.netns().display().to_string(),
+        pod: String::new(),
     };
-    let WarmReply { mac } = daemon.ask(About::Warm(request)).unwrap();
-    let digits: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    (!mac.is_empty()).then(|| digits.join(":"))
+    let WarmReply { lease, .. } = daemon.ask(About::Warm(request)).unwrap();
+    let lease = lease?;
+    let digits: Vec<String> = lease.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some((digits.join(":"), lease.address.into()))
 }
 
 fn acquire(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Lease {
@@ -58,14 +64,21 @@ fn acquire(daemon: &DhcpDaemon, pod: &Pod, prefetch: &Prefetch) -> Lease {
     reply.lease.unwrap_or_else(|| panic!("{}: {}", reply.error, reply.advice))
 }
 
-/// A pod whose link has the MAC of a lease.
-fn pod_with(lan: &Lan, name: &str, mac: &str) -> Pod {
-    let pod = lan.pod(name);
+/// Makes a pod's link with the MAC and the address of a lease.
+fn link(lan: &Lan, pod: &Pod, mac: &str, address: Ipv4Addr) {
     let netns = pod.name().to_owned();
     let add = ["link", "add", "link", PARENT, "name", INTERFACE, "address", mac, "netns", &netns];
     lan.host.run("ip", &[&add[..], &["type", "macvlan", "mode", "bridge"]].concat());
+    pod.run("ip", &["address", "add", &format!("{address}/24"), "dev", INTERFACE]);
     pod.run("ip", &["link", "set", INTERFACE, "up"]);
-    pod
+}
+
+/// Waits until the server has given more time to an address.
+fn until_renewed(server: &DhcpServer, address: Ipv4Addr, mac: &str) {
+    let granted = format!("DHCPACK(far0) {address} {mac}");
+    let before = server.count(&granted);
+    // One that gets lost is repeated after a minute.
+    until("a renewal", 2 * BOUND, || (server.count(&granted) > before).then_some(()));
 }
 
 /// Its file is empty for a moment whenever it is written anew.
@@ -86,39 +99,25 @@ fn a_pod_gets_a_lease_that_was_ready() {
     let addresses = daemon.wait_for_ready(2);
     daemon.wait_for_no_links();
 
-    let mac = take(&daemon, &first, &two);
-    assert_eq!(mac, None, "the pod has a lease already");
+    assert_eq!(take(&daemon, &first, &two), None, "the pod has a lease already");
     let second = lan.pod("second");
-    let mac = take(&daemon, &second, &two).unwrap();
-    assert_eq!(take(&daemon, &second, &two).as_ref(), Some(&mac), "asked again, told the same");
-    drop(second);
-    let second = pod_with(&lan, "second", &mac);
-    let lease = acquire(&daemon, &second, &two);
-    assert!(addresses.contains(&lease.address.into()));
+    let (mac, address) = take(&daemon, &second, &two).unwrap();
+    let again = take(&daemon, &second, &two);
+    assert_eq!(again, Some((mac.clone(), address)), "asked again, told the same");
+    link(&lan, &second, &mac, address);
+    assert!(addresses.contains(&address));
     let given: Vec<_> = server.leases().into_iter().filter(|given| given.mac == mac).collect();
-    assert_eq!((given.len(), given[0].address), (1, Ipv4Addr::from(lease.address)));
+    assert_eq!((given.len(), given[0].address), (1, address));
     assert_eq!(given[0].client_id, Some(format!("01:{mac}")));
     assert_eq!(server.count(&format!("DHCPDISCOVER(far0) {mac}")), 1, "asked for once, before");
 
     // It is a lease like any other from then on, and another one is ready instead.
-    let address = Ipv4Addr::from(lease.address).to_string();
-    second.run("ip", &["address", "add", &format!("{address}/24"), "dev", INTERFACE]);
-    assert_eq!(
-        daemon
-            .wait_for_ready(2)
-            .iter()
-            .filter(|ready| **ready == Ipv4Addr::from(lease.address))
-            .count(),
-        0
-    );
+    assert!(!daemon.wait_for_ready(2).contains(&address));
     until_given(&server, 4);
     assert_eq!(daemon.check(&second).differences, [""; 0]);
-    let granted = format!("DHCPACK(far0) {address} {mac}");
-    let before = server.count(&granted);
-    // One that gets lost is repeated after a minute.
-    until("a renewal", 2 * BOUND, || (server.count(&granted) > before).then_some(()));
+    until_renewed(&server, address, &mac);
     daemon.release(&second).unwrap();
-    server.wait_for(&["DHCPRELEASE", &address]);
+    server.wait_for(&["DHCPRELEASE", &address.to_string()]);
     until_given(&server, 3);
     assert_eq!(daemon.collect(&[&first]).collected, [], "what is ready is no garbage");
 }
@@ -144,13 +143,14 @@ fn what_is_ready_is_kept_and_renewed_after_a_kill() {
     assert_eq!(server.count("DHCPDISCOVER"), began, "none began anew");
     daemon.wait_for_no_links();
     let second = lan.pod("second");
-    let mac = take(&daemon, &second, &two).unwrap();
-    drop(second);
+    let (mac, address) = take(&daemon, &second, &two).unwrap();
     // Killed while the pod is being made.
     daemon.kill();
     daemon.resume_on(&lan.host);
-    let second = pod_with(&lan, "second", &mac);
-    assert!(addresses.contains(&acquire(&daemon, &second, &two).address.into()));
+    link(&lan, &second, &mac, address);
+    assert!(addresses.contains(&address));
+    until_renewed(&server, address, &mac);
+    assert_eq!(addresses_of(&second), [address.to_string()]);
 }
 
 fn what_is_ready_is_given_back_at_the_end() {
@@ -176,10 +176,61 @@ fn a_lease_whose_pod_never_comes_is_given_back() {
     let _lease = acquire(&daemon, &first, &one);
     let _ready = daemon.wait_for_ready(1);
     let (second, third) = (lan.pod("second"), lan.pod("third"));
-    assert!(take(&daemon, &second, &one).is_some());
-    assert_eq!(take(&daemon, &third, &one), None, "it is another pod's");
-    until_given(&server, 1);
-    assert_eq!((daemon.leases().len(), daemon.leases_on_disk().len()), (1, 1));
+    let (_, address) = take(&daemon, &second, &one).unwrap();
+    // Others are made ready behind it, and are other ones.
+    let (_, of_third) = until("another one", BOUND, || take(&daemon, &third, &one));
+    assert_ne!(of_third, address, "it is another pod's");
+    for address in [address, of_third] {
+        server.wait_for(&["DHCPRELEASE", &address.to_string()]);
+    }
+    let _ready = daemon.wait_for_ready(1);
+    until_given(&server, 2);
+    assert_eq!((daemon.leases().len(), daemon.leases_on_disk().len()), (2, 2));
+}
+
+fn a_lease_whose_pod_has_come_stays_when_the_daemon_ends() {
+    let lan = Lan::new("dhwcome");
+    let server = serve(&lan, &SOON);
+    let mut daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let (first, second) = (pod(&lan, "first"), lan.pod("second"));
+    let one = prefetch(1, 0);
+    let _lease = acquire(&daemon, &first, &one);
+    let _ready = daemon.wait_for_ready(1);
+    let (mac, address) = take(&daemon, &second, &one).unwrap();
+    link(&lan, &second, &mac, address);
+    daemon.end();
+    let released = format!("DHCPRELEASE(far0) {address}");
+    assert_eq!(server.count(&released), 0, "{}", server.log());
+    daemon.resume_on(&lan.host);
+    until_renewed(&server, address, &mac);
+    // Given back over the pod's own link.
+    daemon.release(&second).unwrap();
+    server.wait_for(&[&released]);
+}
+
+/// Of the steps by which a pod gets a lease, the first is done in the files, and not the second.
+fn a_lease_is_one_pod_s_wherever_the_daemon_is_killed() {
+    let lan = Lan::new("dhwtwice");
+    let _server = serve(&lan, &[]);
+    let mut daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let (first, second, third) = (pod(&lan, "first"), lan.pod("second"), lan.pod("third"));
+    let one = prefetch(1, 0);
+    let _lease = acquire(&daemon, &first, &one);
+    let ready = daemon.wait_for_ready(1);
+    let folder = daemon.socket().with_file_name("leases");
+    let unused = daemon.leases_on_disk().into_iter().find(|name| name.contains("=warm-")).unwrap();
+    let text = fs::read(folder.join(&unused)).unwrap();
+    let (mac, address) = take(&daemon, &second, &one).unwrap();
+    assert_eq!(ready, [address]);
+    daemon.kill();
+    fs::write(folder.join(&unused), text).unwrap();
+    daemon.resume_on(&lan.host);
+    // It is asked as soon as it listens, and answers when it has read its files.
+    let _leases = daemon.leases();
+    assert!(!daemon.leases_on_disk().contains(&unused));
+    assert_ne!(take(&daemon, &third, &one).map(|(_, address)| address), Some(address));
+    link(&lan, &second, &mac, address);
+    assert_eq!(daemon.check(&second).differences, [""; 0]);
 }
 
 fn fewer_are_wanted() {

@@ -53,17 +53,14 @@ pub(super) fn renewed(mut result: AddResult, now: Option<AddResult>, name: &str)
     AddResult { routes: now.routes, ..result }
 }
 
-/// The MAC of a lease that was kept ready; none where there was none.
-pub(super) fn mac(bytes: &[u8]) -> Result<Option<MacAddr>, DhcpError> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
+/// The MAC of a lease that was kept ready.
+pub(super) fn mac(bytes: &[u8]) -> Result<MacAddr, DhcpError> {
     let mac = bytes.try_into().map(MacAddr).ok().filter(|mac| mac.is_assignable());
     let unusable = || DhcpError::Unusable {
         what: format!("MAC {bytes:02x?}"),
         expected: "a MAC that an interface can have",
     };
-    mac.map(Some).ok_or_else(unusable)
+    mac.ok_or_else(unusable)
 }
 
 fn route_of(of_lease: &dhcp::Route, metric: Option<u32>) -> Result<Route, DhcpError> {
