@@ -49,8 +49,9 @@ const LEASES: &str = "
 Both daemons ask one server, dnsmasq in a namespace at the other end of the parent, which does not ping addresses
 before it offers them. The contestants take turns, each with the plugin macvlan as a whole; and then with the IPAM
 plugin dhcp alone, over a link that is there and up. The reference's daemon of this version opens its socket before it
-sets the link up, fails for that, and tries again one to three seconds later: only the second contest compares the rest. Then each daemon in turn keeps leases of twelve hours for 1,000 pods, attached
-eight at once; woken is how often the kernel has switched to its first thread while none of them was due.
+sets the link up, fails for that, and tries again one to three seconds later: only the second contest compares the
+rest. Then each daemon in turn keeps leases of twelve hours for 1,000 pods, attached eight at once; woken is how often
+the kernel has switched to its first thread while none of them was due.
 ";
 
 const DAEMON: &str = "
