@@ -258,7 +258,7 @@ impl Add<'_> {
     /// if there is one, then it is because the runtime has called ADD once too often.
     fn undo(&mut self, mut error: CniError) -> CniError {
         // Nobody is told to give back what was not asked for.
-        let mut ipam = self.ipam.record();
+        let mut ipam = self.ipam.left_by_a_failure();
         if !self.has_asked_for_addresses {
             ipam = IpamRecord::None;
         }

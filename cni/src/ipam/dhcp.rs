@@ -4,6 +4,7 @@ mod error;
 mod lease;
 mod wishes;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use linkspan_proto::framing::Message;
 use linkspan_types::{MacAddr, VlanId};
 
 use crate::addresses;
-use crate::asked;
+use crate::asked::{self, AskError};
 use crate::ipam::IpamRecord;
 use crate::journal::Record;
 use crate::log;
@@ -37,6 +38,8 @@ pub struct Dhcp<'a> {
     netns: &'a Path,
     prefetch: Option<Prefetch>,
     taken: Option<Taken>,
+    /// Whether the daemon has been reached, and so may have a lease for it.
+    was_reached: Cell<bool>,
 }
 
 /// A lease that the daemon has kept ready.
@@ -71,7 +74,8 @@ impl<'a> Dhcp<'a> {
         attachment: &'a Attachment,
         netns: &'a Path,
     ) -> Self {
-        Self { conf, network, attachment, netns, prefetch: None, taken: None }
+        let was_reached = Cell::new(false);
+        Self { conf, network, attachment, netns, prefetch: None, taken: None, was_reached }
     }
 
     /// Takes a lease that the daemon keeps ready, if the network wants that and there is one. The link is to be
@@ -95,7 +99,7 @@ impl<'a> Dhcp<'a> {
             netns: self.netns_text(),
             pod: self.pod(),
         };
-        let reply: WarmReply = ask(&self.conf.socket, About::Warm(request), asked::PATIENCE)?;
+        let reply: WarmReply = self.ask(About::Warm(request), asked::PATIENCE)?;
         let Some(lease) = reply.lease else { return Ok(None) };
         let mac = lease::mac(&lease.mac)?;
         self.taken = Some(Taken { lease, until: reply.until });
@@ -143,7 +147,7 @@ impl<'a> Dhcp<'a> {
             wishes: Some(self.wishes(at.is_ipvlan)?),
             pod: self.pod(),
         };
-        let reply = ask(&self.conf.socket, About::Acquire(request), ACQUIRE_BOUND)?;
+        let reply = self.ask(About::Acquire(request), ACQUIRE_BOUND)?;
         let AcquireReply { error, advice, lease } = reply;
         if error.is_empty() {
             Ok(lease.unwrap_or_default())
@@ -176,6 +180,19 @@ impl<'a> Dhcp<'a> {
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.conf.socket
+    }
+
+    /// Whether there may be a lease by now.
+    #[must_use]
+    pub fn was_reached(&self) -> bool {
+        self.was_reached.get()
+    }
+
+    fn ask<A: Message + Default>(&self, about: About, patience: Duration) -> Result<A, DhcpError> {
+        let reply = ask(&self.conf.socket, about, patience);
+        let is_unreached = matches!(reply, Err(DhcpError::Ask(AskError::NotListening { .. })));
+        self.was_reached.set(self.was_reached.get() || !is_unreached);
+        reply
     }
 
     fn netns_text(&self) -> String {

@@ -139,6 +139,15 @@ impl<'a> Ipam<'a> {
         }
     }
 
+    /// What is to be given back of an ADD that has failed after it asked for addresses.
+    #[must_use]
+    pub fn left_by_a_failure(&self) -> IpamRecord {
+        match &self.source {
+            Source::Dhcp(dhcp) if !dhcp.was_reached() => IpamRecord::None,
+            _ => self.record(),
+        }
+    }
+
     /// Reserves what the configuration asks for, as an IPAM plugin's result: no interfaces. Only what is asked for
     /// over the link needs that.
     pub fn reserve(&self, link: Option<PodLink<'_>>) -> Result<AddResult, CniError> {

@@ -40,6 +40,7 @@ fn without_a_daemon_add_says_so_and_leaves_nothing() {
     let reply = network.try_add(&pod, "net1");
     assert_eq!(reply.code(), Some(11), "{reply:#?}");
     assert!(reply.msg().starts_with("the DHCP daemon does not listen on "), "{reply:#?}");
+    assert!(!reply.stderr.contains("was not given back"), "there was none: {reply:#?}");
     assert_eq!(served.lan.shown(), before);
     let down = status(&network);
     assert_eq!(down.code(), Some(51), "{down:#?}");
