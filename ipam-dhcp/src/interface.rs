@@ -12,6 +12,8 @@ use linkspan_linux::{
 };
 use linkspan_types::{IfName, MacAddr, Mtu};
 
+use crate::lease_store::Holder;
+
 /// An interface that is there now.
 pub(crate) struct Interface<'a> {
     home: &'a Netns,
@@ -117,15 +119,17 @@ impl<'a> Interface<'a> {
         &mut self,
         before: Option<&Lease>,
         lease: &Lease,
-        metric: Option<u32>,
+        holder: &Holder,
     ) -> Result<(), NetlinkError> {
+        let metric = holder.route_metric;
         let index = self.link.index;
         if let Some(before) = before.filter(|before| net(before) != net(lease)) {
             self.take(before, metric)?;
         }
         // As for a new pod: a server's word makes an MTU smaller, and never one that it has said before.
         let said = before.and_then(|before| before.settings.mtu);
-        let is_new = |mtu: &Mtu| u32::from(*mtu) < self.link.mtu && Some(*mtu) != said;
+        let is_new =
+            |mtu: &Mtu| !holder.keeps_mtu && u32::from(*mtu) < self.link.mtu && Some(*mtu) != said;
         if let Some(mtu) = lease.settings.mtu.filter(is_new) {
             self.socket
                 .change_link(index, &LinkChange { mtu: Some(mtu), ..LinkChange::default() })?;

@@ -46,6 +46,9 @@ pub(crate) struct Holder {
     pub(crate) release_when_gone: bool,
     /// The metric of its routes; none is the kernel's own.
     pub(crate) route_metric: Option<u32>,
+    /// Whether its link's MTU is not the server's to make smaller.
+    #[serde(default)]
+    pub(crate) keeps_mtu: bool,
     /// Where no pod has it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) warm: Option<Warm>,
@@ -185,6 +188,7 @@ mod tests {
             wishes: Wishes::default(),
             release_when_gone: true,
             route_metric: Some(7),
+            keeps_mtu: false,
             warm: None,
         };
         Record { holder, in_use, lease }

@@ -115,6 +115,7 @@ impl Asker {
             pod,
             release_when_gone: wishes.when_gone() == WhenGone::Release,
             route_metric: Some(wishes.route_metric).filter(|metric| *metric != 0),
+            keeps_mtu: wishes.keeps_mtu,
             wishes: self.wishes(&key, wishes)?,
             key,
         })

@@ -293,6 +293,7 @@ fn wishes_are_told_in_bytes() {
         broadcast: false,
         route_metric: 7,
         prefetch: None,
+        keeps_mtu: !conf.takes_mtu,
     };
     assert_eq!(wishes, expected);
     let long = format!("IgnoreUnknown=1;CLASS={}", "x".repeat(256));

@@ -47,6 +47,7 @@ pub(crate) struct Wanted {
     pub(crate) wishes: Wishes,
     pub(crate) release_when_gone: bool,
     pub(crate) route_metric: Option<u32>,
+    pub(crate) keeps_mtu: bool,
 }
 
 /// Why there is no address.
@@ -74,6 +75,7 @@ impl Wanted {
             wishes: self.wishes.clone(),
             release_when_gone: self.release_when_gone,
             route_metric: self.route_metric,
+            keeps_mtu: self.keeps_mtu,
             warm: None,
         }
     }

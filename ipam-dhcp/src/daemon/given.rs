@@ -46,7 +46,7 @@ impl Daemon {
             if let Some(stale) = held.stale.take().filter(|stale| stale.address != lease.address) {
                 interface.take(&stale, held.holder.route_metric)?;
             }
-            Ok(interface.give(before, lease, held.holder.route_metric)?)
+            Ok(interface.give(before, lease, &held.holder)?)
         });
         match given {
             Ok(()) => {

@@ -175,6 +175,7 @@ impl Daemon {
             wishes,
             release_when_gone: true,
             route_metric: None,
+            keeps_mtu: false,
             warm: Some(warm),
         };
         let id = self.insert(holder, client);

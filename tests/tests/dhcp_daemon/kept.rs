@@ -7,6 +7,7 @@ use linkspan_tests::cases;
 use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, addresses};
 use linkspan_tests::harness::{Case, Need};
 use linkspan_tests::lan::{FAR, Lan};
+use linkspan_tests::pods::Pod;
 use linkspan_tests::scrape;
 use linkspan_tests::wait::until;
 
@@ -89,6 +90,8 @@ fn what_the_server_changes_is_changed_on_the_interface() {
     let daemon = DhcpDaemon::start(&[]);
     let lease = daemon.attach(&pod, wishes());
     assert_eq!((lease.routes.len(), lease.mtu), (1, 0));
+    let other = crate::pod(&lan, "other");
+    let _lease = daemon.attach(&other, Wishes { keeps_mtu: true, ..wishes() });
     // As the plugin sets them.
     pod.run("ip", &["route", "add", "default", "via", "10.120.0.1"]);
     pod.run("ip", &["route", "add", "10.130.0.0/16", "via", "10.120.0.5"]);
@@ -98,6 +101,9 @@ fn what_the_server_changes_is_changed_on_the_interface() {
     let shown = || pod.run("ip", &["route", "show"]);
     until("the routes to change", BOUND, || shown().contains("10.131.0.0/16").then_some(()));
     until("the MTU to change", BOUND, || (pod.link(INTERFACE)["mtu"] == 1400).then_some(()));
+    let daemon_has_seen = |pod: &Pod| daemon.check(pod).lease.is_some_and(|now| now.mtu == 1400);
+    until("the other's lease to change", BOUND, || daemon_has_seen(&other).then_some(()));
+    assert_eq!(other.link(INTERFACE)["mtu"], 1500, "its network says so");
     let now = shown();
     assert!(now.contains("default via 10.120.0.4") && !now.contains("via 10.120.0.1"), "{now}");
     assert!(!now.contains("10.130.0.0"), "{now}");

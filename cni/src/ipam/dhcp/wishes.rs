@@ -38,6 +38,7 @@ pub(super) fn of(conf: &DhcpConf, args: &CniArgs, broadcast: bool) -> Result<Wis
         broadcast,
         route_metric: conf.priority.unwrap_or_default(),
         prefetch: None,
+        keeps_mtu: !conf.takes_mtu,
     })
 }
 
