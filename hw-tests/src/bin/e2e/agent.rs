@@ -1,5 +1,5 @@
-//! What the driver has done in the guest: shell commands. One order is one
-//! connection: a line of JSON there, and the reply back.
+//! What the driver has done in the guest: shell commands, and the ends and starts of the node's daemons. One order is
+//! one connection: a line of JSON there, and the reply back.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Order {
     /// Runs a shell command.
     Shell(String),
+    /// Kills these daemons.
+    Kill(Vec<String>),
+    /// Starts these daemons.
+    Start(Vec<String>),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -41,6 +45,20 @@ impl Agent {
             reply.output.trim()
         );
         Ok(reply.output)
+    }
+
+    pub(crate) fn kill(&self, daemons: &[&str]) -> Result<()> {
+        self.done(&Order::Kill(daemons.iter().map(ToString::to_string).collect()))
+    }
+
+    pub(crate) fn start(&self, daemons: &[&str]) -> Result<()> {
+        self.done(&Order::Start(daemons.iter().map(ToString::to_string).collect()))
+    }
+
+    fn done(&self, order: &Order) -> Result<()> {
+        let reply = self.send(order)?;
+        ensure!(reply.status == 0, "a daemon of the node can't be started: {}", reply.output);
+        Ok(())
     }
 
     fn send(&self, order: &Order) -> Result<Reply> {

@@ -1,5 +1,6 @@
 //! The guest's side: its disks, containerd, kubelet, and the agent that does what the driver orders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -39,25 +40,25 @@ ip link set dev lo up
 /// Runs in the guest until that is switched off.
 pub(crate) fn main(folder: &Path) -> Result<()> {
     shell(&format!("FOLDER='{}'\n{SET_UP}", folder.display()))?;
-    // They run as long as this does.
-    let _containerd = start(folder, "containerd")?;
+    let mut daemons = Daemons { folder, running: BTreeMap::new() };
+    daemons.start("containerd")?;
     let imports =
         "for image in \"$FOLDER\"/images/*.tar; do ctr -n k8s.io images import \"$image\"; done";
     wait::until("containerd answers", || shell("ctr version"))?;
     shell(&format!("set -e\nFOLDER='{}'\n{imports}", folder.display()))?;
-    let _kubelet = start(folder, "kubelet")?;
+    daemons.start("kubelet")?;
     let port: u16 = fs::read_to_string(folder.join("agent-port"))?.parse()?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     for stream in listener.incoming() {
         // An order that is cut off is the driver's to give again.
-        if let Err(error) = agent::serve(&stream?, perform) {
+        if let Err(error) = agent::serve(&stream?, |order| perform(order, &mut daemons)) {
             eprintln!("e2e node: {error:#}");
         }
     }
     Ok(())
 }
 
-fn perform(order: Order) -> Result<Reply> {
+fn perform(order: Order, daemons: &mut Daemons) -> Result<Reply> {
     match order {
         Order::Shell(command) => {
             let output = bash(&command)?;
@@ -67,26 +68,47 @@ fn perform(order: Order) -> Result<Reply> {
                 output: String::from_utf8_lossy(&said).into_owned(),
             })
         }
+        Order::Kill(names) => {
+            for name in &names {
+                daemons.running.remove(name);
+            }
+            Ok(Reply { status: 0, output: String::new() })
+        }
+        Order::Start(names) => {
+            for name in &names {
+                daemons.start(name)?;
+            }
+            Ok(Reply { status: 0, output: String::new() })
+        }
     }
 }
 
-/// Starts containerd or kubelet.
-fn start(folder: &Path, name: &str) -> Result<Daemon> {
-    let folder = folder.display();
-    let args = match name {
-        "containerd" => vec![format!("--config={folder}/containerd.toml")],
-        "kubelet" => vec![
-            format!("--config={folder}/kubelet.json"),
-            format!("--kubeconfig={folder}/kubelet.kubeconfig"),
-            "--hostname-override=localhost".to_owned(),
-            "--node-ip=10.0.2.15".to_owned(),
-            "--v=2".to_owned(),
-        ],
-        _ => bail!("a node has no daemon {name:?}"),
-    };
-    let log = Path::new("/run/node").join(format!("{name}.log"));
-    // They find runc and the shim on the path.
-    Daemon::start(&Path::new(BIN).join(name), &args, &log)
+/// containerd and kubelet; one that leaves the map is killed.
+struct Daemons<'a> {
+    folder: &'a Path,
+    running: BTreeMap<String, Daemon>,
+}
+
+impl Daemons<'_> {
+    fn start(&mut self, name: &str) -> Result<()> {
+        let folder = self.folder.display();
+        let args = match name {
+            "containerd" => vec![format!("--config={folder}/containerd.toml")],
+            "kubelet" => vec![
+                format!("--config={folder}/kubelet.json"),
+                format!("--kubeconfig={folder}/kubelet.kubeconfig"),
+                "--hostname-override=localhost".to_owned(),
+                "--node-ip=10.0.2.15".to_owned(),
+                "--v=2".to_owned(),
+            ],
+            _ => bail!("a node has no daemon {name:?}"),
+        };
+        let log = Path::new("/run/node").join(format!("{name}.log"));
+        // They find runc and the shim on the path.
+        let daemon = Daemon::start(&Path::new(BIN).join(name), &args, &log)?;
+        self.running.insert(name.to_owned(), daemon);
+        Ok(())
+    }
 }
 
 fn shell(script: &str) -> Result<String> {

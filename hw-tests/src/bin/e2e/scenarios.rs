@@ -4,6 +4,7 @@ mod children;
 mod devices;
 mod installed;
 mod limits;
+mod lost;
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,8 +25,13 @@ macro_rules! scenarios {
 use scenarios;
 
 /// All of them, in their order.
-pub(crate) const ALL: &[&[Scenario]] =
-    &[devices::SCENARIOS, installed::SCENARIOS, limits::SCENARIOS, children::SCENARIOS];
+pub(crate) const ALL: &[&[Scenario]] = &[
+    devices::SCENARIOS,
+    installed::SCENARIOS,
+    limits::SCENARIOS,
+    children::SCENARIOS,
+    lost::SCENARIOS,
+];
 
 /// Runs a scenario, removes its pods, and checks that nothing of them is left on the node.
 pub(crate) fn run(scenario: &Scenario, cluster: &mut Cluster) -> Result<()> {
