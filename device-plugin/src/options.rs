@@ -7,36 +7,8 @@ use linkspan_daemon::http::{Address, NoAddress};
 use linkspan_daemon::log::LogOptions;
 use linkspan_log::Level;
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-linkspan-device-plugin: advertises SR-IOV virtual functions to the kubelet
-
-  --config-file PATH      resources to advertise [/etc/pcidp/config.json]
-  --resource-prefix NAME  prefix of resources that name none [linkspan.dev]
-                          (sriov-network-device-plugin: intel.com)
-  --plugin-watcher        register through the kubelet's plugins_registry directory,
-                          and not through device-plugins/kubelet.sock
-  --use-cdi               give containers devices by their CDI names, and not as device nodes
-  --kubelet-dir PATH      the kubelet's directory [/var/lib/kubelet]
-  --metrics-address ADDR  serve /metrics, /healthz and /readyz on IP:PORT, :PORT or unix:/PATH [nowhere]
-  --vf-traffic=false      leave each VF's traffic out of the metrics: asking a PF for it takes 1 to 2 ms
-                          a VF, in which the kernel changes no interface
-  --devices-socket PATH   where the CNI plugin asks what a pod holds [/run/linkspan/devices.sock]
-  --cdi-dir PATH          where the container runtime reads of devices with --use-cdi
-                          [/var/run/cdi]
-  --device-info-dir PATH  where Multus looks for what pods were given
-                          [/var/run/k8s.cni.cncf.io/devinfo/dp]
-  --log-level LEVEL       panic, error, warning, info or debug [info]
-  --log-file PATH         a file that the log is added to [standard error]
-  --sysfs-root PATH       another sysfs than /sys, for tests
-  --dev-root PATH         where the host's device nodes are seen [/dev]
-  --help, --version
-
-The flags of sriov-network-device-plugin for its log are accepted, and mean nothing, also a
-number for --log-level. The configuration is followed while it runs; SIGHUP makes it
-read that and look at the node again, SIGTERM ends it. What the host itself uses
-is never advertised.
-";
+/// What `--help` prints, and what the man page is made of.
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// What the program was asked to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,25 +7,8 @@ use linkspan_daemon::http::{Address, NoAddress};
 use linkspan_daemon::log::LogOptions;
 use linkspan_log::Level;
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-linkspan-dhcp: acquires and keeps the DHCP leases of pods
-
-  daemon                  accepted and means nothing, as this program is nothing else
-  --socketpath PATH       where the CNI plugin asks [/run/cni/dhcp.sock]; a socket of systemd's comes first
-  --hostprefix PATH       put before the path of every pod's network namespace
-  --pidfile PATH          a file for the process ID
-  --broadcast             ask every server to answer by broadcast
-  --resendtimeout TIME    how long a pod waits for its address at most, such as 30s or 1m30s [30s]
-  --metrics-address ADDR  serve /metrics, /healthz and /readyz on IP:PORT, :PORT or unix:/PATH [nowhere]
-  --lease-dir PATH        where leases are kept while the machine runs [/run/linkspan/leases]
-  --log-level LEVEL       panic, error, warning, info or debug [info]
-  --log-file PATH         a file that the log is added to [standard error]
-  --help, --version
-
--timeout and -resendmax of the reference daemon are accepted, and mean nothing: messages are sent again as
-RFC 2131 says. SIGTERM ends the daemon; pods keep their addresses, and the next run goes on with their leases.
-";
+/// What `--help` prints, and what the man page is made of.
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// What the program was asked to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod command_line;
+pub mod daemon;
 pub mod digest;
 pub mod image;
 pub mod program;

@@ -6,7 +6,7 @@ mod built;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use flate2::read::GzDecoder;
@@ -51,6 +51,8 @@ fn a_release_has_what_an_operator_needs_and_is_the_same_each_time() {
             "share/bash-completion/completions/linkspan",
             "share/fish/vendor_completions.d/linkspan.fish",
             "share/zsh/site-functions/_linkspan",
+            "share/bash-completion/completions/linkspan-dhcp",
+            "share/man/man8/linkspan-device-plugin.8",
         ] {
             assert!(files.contains_key(&format!("linkspan-{VERSION}/{part}")), "{part}");
         }
@@ -79,6 +81,41 @@ fn a_release_has_what_an_operator_needs_and_is_the_same_each_time() {
     for component in components {
         assert!(component["licenses"][0]["expression"].is_string(), "{component}");
     }
+}
+
+/// Who has unpacked an archive has no repository to look further.
+#[test]
+fn what_the_pages_of_an_archive_lead_to_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = dist(folder.path(), "linked");
+    let archive = &release[&format!("linkspan-{VERSION}-linux-amd64.tar.gz")];
+    let files = files(&unpacked(GzDecoder::new(&archive[..])));
+    let mut count = 0;
+    let is_page = |path: &str| Path::new(path).extension().is_some_and(|ending| ending == "md");
+    for (path, bytes) in files.iter().filter(|(path, _)| is_page(path)) {
+        let text = String::from_utf8_lossy(bytes);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let targets = targets.map(|target| target.split('#').next().unwrap());
+        for target in targets.filter(|target| !target.is_empty() && !target.contains(':')) {
+            let place = normal(&Path::new(path).parent().unwrap().join(target));
+            let is_there = files.keys().any(|file| Path::new(file).starts_with(&place));
+            assert!(is_there, "{path} leads to {target}");
+            count += 1;
+        }
+    }
+    assert!(count > 50, "the links are found: {count}");
+}
+
+/// The path without `..`.
+fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut normal, part| {
+        if part == Component::ParentDir {
+            normal.pop();
+        } else {
+            normal.push(part);
+        }
+        normal
+    })
 }
 
 #[test]

@@ -13,8 +13,17 @@ use linkspan_release::{command_line, sbom};
 use serde_json::Value;
 
 const PROGRAMS: [&str; 4] = ["linkspan", "linkspan-ctl", "linkspan-device-plugin", "linkspan-dhcp"];
-/// What else of the repository is in the archives.
-const TEXTS: [&str; 4] = ["LICENSE", "README.md", "config", "docs"];
+/// What else of the repository is in the archives: what an operator reads, and what that leads to.
+const TEXTS: [&str; 8] = [
+    "ARCHITECTURE.md",
+    "LICENSE",
+    "README.md",
+    "SPECIFICATION.md",
+    "bench/results.md",
+    "config",
+    "docs",
+    "hw-tests/README.md",
+];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
