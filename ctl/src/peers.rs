@@ -1,7 +1,9 @@
 //! What the programs that Linkspan can stand in for read of a configuration, so that it can be said what each of
 //! them passes over.
 
-use linkspan_config::net_conf::{IpamName, KindName, known_ipam_keys, known_keys};
+use linkspan_config::net_conf::{
+    IpamName, KindName, known_ipam_keys, known_keys, known_keys_below,
+};
 use serde_json::{Map, Value};
 
 /// A key that some program passes over without a word.
@@ -100,6 +102,9 @@ fn ipam_keys(name: IpamName) -> &'static [&'static str] {
     }
 }
 
+/// Of the keys below those of a section, what no peer reads.
+const OURS_BELOW: [&str; 1] = ["exclude"];
+
 /// The keys of a network that Linkspan or, where it is written in a peer's style, that peer ignores.
 pub(super) fn ignored(config: &Map<String, Value>, kind: KindName) -> Vec<Ignored> {
     let is_peers = config.get("type").and_then(Value::as_str) == Some(kind.to_string().as_str())
@@ -109,10 +114,12 @@ pub(super) fn ignored(config: &Map<String, Value>, kind: KindName) -> Vec<Ignore
     let peer = is_peers.then(|| (main_peer(kind), theirs));
     let mut all =
         ignored_in("", config, &ours, peer.as_ref().map(|(name, keys)| (*name, &keys[..])));
+    all.extend(ignored_below("", config, is_peers.then(|| main_peer(kind))));
     if let Some((name, section)) = ipam_of(config) {
         let reference = format!("the reference plugin {name}");
         let peer = is_peers.then_some((reference.as_str(), ipam_keys(name)));
         all.extend(ignored_in("ipam.", section, known_ipam_keys(name), peer));
+        all.extend(ignored_below("ipam.", section, peer.map(|(name, _)| name)));
     }
     all
 }
@@ -122,6 +129,40 @@ pub(super) fn ipam_of(config: &Map<String, Value>) -> Option<(IpamName, &Map<Str
     let section = config.get("ipam")?.as_object()?;
     let name = section.get("type")?.as_str()?.parse().ok()?;
     Some((name, section))
+}
+
+/// The same of the objects below a section's keys: ranges, routes, resolvers' settings.
+fn ignored_below(place: &str, section: &Map<String, Value>, peer: Option<&str>) -> Vec<Ignored> {
+    let mut all = Vec::new();
+    for (key, value) in section {
+        let Some(known) = known_keys_below(key) else { continue };
+        let theirs: Vec<&str> =
+            known.iter().copied().filter(|key| !OURS_BELOW.contains(key)).collect();
+        let mut objects = Vec::new();
+        objects_of(format!("{place}{key}"), value, &mut objects);
+        for (path, object) in objects {
+            let peer = peer.map(|name| (name, &theirs[..]));
+            all.extend(ignored_in(&format!("{path}."), object, known, peer));
+        }
+    }
+    all
+}
+
+/// The objects that a value is, or has in its lists, each with its path.
+fn objects_of<'a>(
+    path: String,
+    value: &'a Value,
+    found: &mut Vec<(String, &'a Map<String, Value>)>,
+) {
+    match value {
+        Value::Object(object) => found.push((path, object)),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                objects_of(format!("{path}[{index}]"), item, found);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn ignored_in(

@@ -1,6 +1,6 @@
 //! `ipam` of type dhcp: what a network wants of the leases that the daemon acquires for it.
 
-mod options;
+pub(super) mod options;
 
 use std::num::NonZero;
 use std::path::PathBuf;

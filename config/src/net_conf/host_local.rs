@@ -1,6 +1,6 @@
 //! `ipam` of type host-local: sets of address ranges, each of which gives one address to a pod.
 
-mod ranges;
+pub(super) mod ranges;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ipam_call::IpamName;
 use super::kind_name::{Chosen, KindName};
-use super::{dhcp, host_local, statics};
+use super::{dhcp, host_local, route, statics, trunk};
 use crate::Invalid;
 use crate::fields::{Fields, says_nothing};
 
@@ -79,6 +79,22 @@ pub fn known_ipam_keys(name: IpamName) -> &'static [&'static str] {
         IpamName::Static => statics::KEYS,
         IpamName::Dhcp => dhcp::KEYS,
     }
+}
+
+/// The keys of each object below a key of a network, or of its section `ipam`: alone, or in lists. Nothing where the
+/// key has no objects, or those that others read.
+#[must_use]
+pub fn known_keys_below(key: &str) -> Option<&'static [&'static str]> {
+    let below: [(&str, &'static [&'static str]); 7] = [
+        ("addresses", statics::ADDRESS_KEYS),
+        ("dns", route::DNS_KEYS),
+        ("provide", dhcp::options::PROVIDE_KEYS),
+        ("ranges", &host_local::ranges::RANGE_KEYS),
+        ("request", dhcp::options::REQUEST_KEYS),
+        ("routes", route::ROUTE_KEYS),
+        ("trunk", trunk::KEYS),
+    ];
+    below.into_iter().find(|(of, _)| of.eq_ignore_ascii_case(key)).map(|(_, keys)| keys)
 }
 
 /// Every key that means something in some network.

@@ -35,7 +35,7 @@ pub use host_local::{DEFAULT_DATA_DIR, HostLocalConf, RangeSet};
 pub use ipam::IpamConf;
 pub use ipam_call::{IpamCall, IpamName};
 pub use ipvlan::IpvlanConf;
-pub use keys::{known_ipam_keys, known_keys};
+pub use keys::{known_ipam_keys, known_keys, known_keys_below};
 pub use kind_name::KindName;
 pub use log::LogConf;
 pub use mac::MacChoice;

@@ -10,6 +10,12 @@ use serde_json::{Map, Value};
 use crate::Invalid;
 use crate::fields::Fields;
 
+/// The keys of a route, ...
+pub(super) const ROUTE_KEYS: &[&str] =
+    &["dst", "gw", "mtu", "advmss", "priority", "table", "scope"];
+/// ... and those of a resolver's settings.
+pub(super) const DNS_KEYS: &[&str] = &["nameservers", "domain", "search", "options"];
+
 /// A route (CNI 1.1.0, section 5, `routes`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -57,7 +63,7 @@ impl Dns {
     /// The `dns` of the root, or of an `ipam` section.
     pub(super) fn parse(place: &Fields<'_>) -> Result<Self, Invalid> {
         let fields = place.inside("dns")?;
-        fields.refuse_near_misses(&["nameservers", "domain", "search", "options"])?;
+        fields.refuse_near_misses(DNS_KEYS)?;
         Ok(Self {
             nameservers: fields.texts("nameservers", "a list of addresses in quotes")?,
             domain: fields.text("domain", "a domain in quotes")?.map(str::to_owned),
@@ -84,8 +90,7 @@ pub(super) fn parse_routes(ipam: &Fields<'_>) -> Result<Vec<Route>, Invalid> {
 fn parse_route(map: &Map<String, Value>, path: String) -> Result<Route, Invalid> {
     const NUMBER: &str = "a number from 0 to 4294967295";
     const DST: &str = "a destination such as 0.0.0.0/0 or 10.2.0.0/16";
-    let known = ["dst", "gw", "mtu", "advmss", "priority", "table", "scope"];
-    let fields = Fields::new(map, path, &known)?;
+    let fields = Fields::new(map, path, ROUTE_KEYS)?;
     let dst: IpNet = fields
         .text("dst", DST)?
         .and_then(|text| text.parse().ok())

@@ -33,6 +33,7 @@ pub struct StaticAddress {
 }
 
 pub(super) const KEYS: &[&str] = &["type", "addresses", "routes", "dns"];
+pub(super) const ADDRESS_KEYS: &[&str] = &["address", "gateway"];
 
 const CIDR: &str = "an address for a pod with its prefix length, such as 10.1.2.3/24";
 
@@ -64,7 +65,7 @@ impl StaticConf {
 fn configured(ipam: &Fields<'_>) -> Result<Vec<StaticAddress>, Invalid> {
     const LIST: &str = "a list such as [{\"address\": \"10.1.2.3/24\", \"gateway\": \"10.1.2.1\"}]";
     let one = |entry: &Fields<'_>| {
-        entry.refuse_near_misses(&["address", "gateway"])?;
+        entry.refuse_near_misses(ADDRESS_KEYS)?;
         let ip = entry.text("address", CIDR)?.and_then(|text| text.parse().ok());
         let net = ip.and_then(with_subnet).ok_or_else(|| entry.invalid("address", CIDR))?;
         let gateway = parse_address(entry, "gateway")?;

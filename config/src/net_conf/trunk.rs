@@ -8,6 +8,9 @@ use crate::fields::Fields;
 /// How many entries a list may have.
 const MAX_RANGES: usize = 64;
 
+/// The keys of an entry.
+pub(super) const KEYS: &[&str] = &["id", "minID", "maxID"];
+
 /// Parses the list, which is accelerated-bridge-cni's; the ranges rise, and no two share a VLAN.
 pub(super) fn parse(root: &Fields<'_>) -> Result<Vec<VlanRange>, Invalid> {
     const LIST: &str = "a list of VLANs such as [{\"id\": 100}, {\"minID\": 200, \"maxID\": 299}]";
@@ -40,7 +43,7 @@ pub(super) fn parse(root: &Fields<'_>) -> Result<Vec<VlanRange>, Invalid> {
 /// One entry, and the key that says where it begins.
 fn parse_range(entry: &Fields<'_>) -> Result<(&'static str, VlanRange), Invalid> {
     const ID: &str = "a VLAN ID from 1 to 4094";
-    entry.refuse_near_misses(&["id", "minID", "maxID"])?;
+    entry.refuse_near_misses(KEYS)?;
     let vlan = |key| match entry.number::<u16, VlanId>(key, ID)? {
         Some(vlan) if vlan == VlanId::default() => Err(entry.invalid(key, ID)),
         vlan => Ok(vlan),

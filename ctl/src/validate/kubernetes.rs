@@ -10,6 +10,9 @@ use super::{Finding, Text, Verdict, pools};
 /// Lists of lists are nobody's.
 const DEEPEST: usize = 4;
 
+/// The variable that has the resources of macvtap-cni's device plugin.
+const MACVTAP_CNI: &str = "DP_MACVTAP_CONF";
+
 /// The annotation by which Multus knows from which pool a network's devices are.
 const RESOURCE: &str = "k8s.v1.cni.cncf.io/resourceName";
 
@@ -60,7 +63,7 @@ impl Checked<'_> {
                 self.network(object, subject);
             }
             "ConfigMap" => self.config_map(object, &subject),
-            _ => self.say(Verdict::Fine, object.line, &subject, "not looked at"),
+            _ => self.workload(object, &subject),
         }
     }
 
@@ -99,7 +102,7 @@ impl Checked<'_> {
                 default_name: None,
                 has_resource: true,
             };
-            if key == "DP_MACVTAP_CONF" {
+            if key == MACVTAP_CNI {
                 self.findings.extend(pools::check_macvtap_cni(&text));
             } else if Text::is_ours(json) || (is_json_by_name(key) && is_broken(json)) {
                 self.findings.extend(text.check());
@@ -107,6 +110,33 @@ impl Checked<'_> {
         }
         if self.findings.len() == before {
             self.say(Verdict::Fine, object.line, subject, "no configuration in it, not looked at");
+        }
+    }
+
+    /// A pod, or what makes pods: of its containers' variables the one that has resources.
+    fn workload(&mut self, object: &Node, subject: &str) {
+        let spec = object.get("spec");
+        let pod = spec.and_then(|spec| spec.get("template")?.get("spec")).or(spec);
+        let containers = ["initContainers", "containers"].into_iter();
+        let containers = containers.filter_map(|key| pod?.get(key)).flat_map(Node::items);
+        let variables = containers.filter_map(|one| one.get("env")).flat_map(Node::items);
+        let before = self.findings.len();
+        for variable in variables {
+            let text = |key| variable.get(key).and_then(Node::text);
+            let value = variable.get("value").filter(|_| text("name") == Some(MACVTAP_CNI));
+            let Some(value) = value else { continue };
+            let Some(json) = value.text() else { continue };
+            let text = Text {
+                subject: format!("{subject}, {MACVTAP_CNI}"),
+                json,
+                lines: self.lines(value),
+                default_name: None,
+                has_resource: true,
+            };
+            self.findings.extend(pools::check_macvtap_cni(&text));
+        }
+        if self.findings.len() == before {
+            self.say(Verdict::Fine, object.line, subject, "not looked at");
         }
     }
 

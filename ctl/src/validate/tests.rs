@@ -196,3 +196,80 @@ fn json_of_kubernetes_is_read_too() {
         ["f:1: NetworkAttachmentDefinition n: network n of kind macvlan, which works"]
     );
 }
+
+#[test]
+fn a_key_that_is_passed_over_is_noted_wherever_it_stands() {
+    let config = "{\"name\": \"a\", \"type\": \"macvlan\", \"dns\": {\"nameservers\": [],\n\"resolvers\": 1},\n\
+                  \"ipam\": {\"type\": \"host-local\",\n\"ranges\": [[{\"subnet\": \"10.1.2.0/24\"},\n\
+                  {\"subnet\": \"10.1.3.0/24\", \"exclude\": [],\n\"colour\": 1}]],\n\
+                  \"routes\": [{\"dst\": \"0.0.0.0/0\",\n\"via\": \"10.1.2.1\"}]}}";
+    assert_eq!(
+        checked(config),
+        [
+            "f:1: network a of kind macvlan, which works",
+            "f:2: note: `dns.resolvers`: Linkspan and the reference plugin macvlan both ignore this key without a word",
+            "f:5: note: `ipam.ranges[0][1].exclude`: the reference plugin host-local ignores this key without a word, \
+             Linkspan heeds it",
+            "f:6: note: `ipam.ranges[0][1].colour`: Linkspan and the reference plugin host-local both ignore this key \
+             without a word",
+            "f:8: note: `ipam.routes[0].via`: Linkspan and the reference plugin host-local both ignore this key without \
+             a word",
+        ]
+    );
+    let near = "{\"name\": \"a\", \"type\": \"macvlan\", \"ipam\": {\"type\": \"host-local\",\n\
+                \"ranges\": [[{\"subnet\": \"10.1.2.0/24\",\n\"range_start\": \"10.1.2.9\"}]]}}";
+    let said = checked(near);
+    assert!(
+        said[0]
+            .starts_with("f:3: error: `ipam.ranges[0][0].range_start` is \"10.1.2.9\", expected"),
+        "{said:?}"
+    );
+    let selector = "{\"resourceList\": [{\"resourceName\": \"a\", \"selectors\": [{\"vendors\": [\"8086\"],\n\
+                    \"pfName\": [\"ens1\"]}]}]}";
+    let said = checked(selector);
+    assert!(
+        said[0].starts_with("f:2: error: `resourceList[0].selectors[0].pfName` is "),
+        "{said:?}"
+    );
+}
+
+const WORKLOAD: &str = r#"apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: macvtap-cni, namespace: kube-system}
+spec:
+  template:
+    spec:
+      containers:
+      - name: device-plugin
+        env:
+        - {name: OTHER, value: "["}
+        - name: DP_MACVTAP_CONF
+          value: |
+            [{"name": "a", "lowerDevice": "eth0"},
+             {"name": "b", "lowerDevice": "eth0",
+              "modus": "vepa"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{name: c, env: [{name: DP_MACVTAP_CONF, value: "[]"}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: q}
+spec: {containers: [{name: c, env: [{name: DP_MACVTAP_CONF, valueFrom: {}}]}]}
+"#;
+
+#[test]
+fn resources_in_a_container_s_environment_are_read_too() {
+    let said = checked(WORKLOAD);
+    let expected = [
+        "f:15: error: DaemonSet kube-system/macvtap-cni, DP_MACVTAP_CONF: `DP_MACVTAP_CONF[1].modus` is \"vepa\", expected ",
+        "f:20: Pod p, DP_MACVTAP_CONF: macvtap-cni's resources: one for each link of the node",
+        "f:22: Pod q: not looked at",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (line, expected) in said.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}\n{expected}");
+    }
+}

@@ -40,6 +40,10 @@ const NAMES: [(&str, u8); 6] = [
 /// is, what kind of message it is, and for which server.
 const OWN: [u8; 4] = [50, 52, 53, 54];
 
+/// The keys of an entry of `provide`, and of `request`.
+pub(in super::super) const PROVIDE_KEYS: &[&str] = &["option", "value", "fromArg"];
+pub(in super::super) const REQUEST_KEYS: &[&str] = &["option", "skipDefault"];
+
 /// What an option's length is written in: one byte.
 const MOST_BYTES: usize = 255;
 
@@ -79,7 +83,7 @@ pub(super) fn provided(ipam: &Fields<'_>) -> Result<Vec<ProvidedOption>, Invalid
 
 fn provided_one(entry: &Fields<'_>) -> Result<ProvidedOption, Invalid> {
     const ARGUMENT: &str = "a key of CNI_ARGS, such as \"K8S_POD_NAME\"";
-    entry.refuse_near_misses(&["option", "value", "fromArg"])?;
+    entry.refuse_near_misses(PROVIDE_KEYS)?;
     let code = code(entry)?;
     if OWN.contains(&code) {
         return Err(entry.invalid("option", "an option that is not the protocol's own"));
@@ -154,7 +158,7 @@ pub(super) fn requested(ipam: &Fields<'_>) -> Result<Vec<u8>, Invalid> {
     let mut skips_default = false;
     let mut listed = Vec::new();
     for entry in ipam.sections("request", LIST)? {
-        entry.refuse_near_misses(&["option", "skipDefault"])?;
+        entry.refuse_near_misses(REQUEST_KEYS)?;
         skips_default |= entry.boolean("skipDefault")?;
         listed.push(code(&entry)?);
     }

@@ -11,7 +11,8 @@ use super::super::spans::{Span, Spans};
 use crate::Invalid;
 use crate::fields::Fields;
 
-const RANGE_KEYS: [&str; 5] = ["subnet", "rangeStart", "rangeEnd", "gateway", "exclude"];
+pub(in super::super) const RANGE_KEYS: [&str; 5] =
+    ["subnet", "rangeStart", "rangeEnd", "gateway", "exclude"];
 
 /// Every set in the order in which the reservation files number them.
 pub(super) fn parse(
