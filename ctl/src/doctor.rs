@@ -5,6 +5,7 @@ mod facts;
 mod finding;
 mod gather;
 mod lldp;
+mod systemd;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use linkspan_linux::{HostLinks, Link, VfSettings};
 use linkspan_types::{IfName, MacAddr, PciAddress};
 
 use super::lldp::Neighbour;
+use super::systemd::LinkFile;
 use crate::answer::Answer;
 use crate::networks::Network;
 use crate::peer_state::PeerState;
@@ -118,6 +119,12 @@ pub(super) struct Names {
     pub(super) unmanaged: bool,
     /// Files that name links by their MACs, each with its line.
     pub(super) by_mac: Vec<(PathBuf, usize)>,
+    /// The files for systemd-networkd; none where it does not run.
+    pub(super) networkd: Vec<LinkFile>,
+    /// The files by which udev gives links their MACs; none where it does not run.
+    pub(super) udev: Vec<LinkFile>,
+    /// The links whose MAC is not their hardware's own.
+    pub(super) lent_macs: Vec<String>,
 }
 
 impl Facts {

@@ -14,6 +14,7 @@ use linkspan_types::MacAddr;
 
 use super::facts::{Attachment, Facts, Iommu, Module, Names, Pf, Socket, Vf, Whose};
 use super::lldp::Neighbour;
+use super::systemd;
 use crate::answer::Answer;
 use crate::networks::{self, Network};
 use crate::peer_state::PeerState;
@@ -241,9 +242,12 @@ fn sockets(root: &Path, networks: &[Network]) -> Vec<Socket> {
 
 fn names(root: &Path) -> Names {
     let processes = entries(&root.join("proc"));
-    let network_manager = processes
-        .iter()
-        .any(|process| text(&process.join("comm")).is_some_and(|name| name == "NetworkManager"));
+    // The kernel keeps 15 characters of a name.
+    let runs = |name: &str| {
+        let name = &name[..name.len().min(15)];
+        processes.iter().any(|process| text(&process.join("comm")).is_some_and(|comm| comm == name))
+    };
+    let files = |ending| systemd::files(root, ending);
     let mut configurations = vec![root.join("etc/NetworkManager/NetworkManager.conf")];
     configurations.extend(NETWORK_MANAGER.iter().flat_map(|folder| entries(&root.join(folder))));
     let says = |file: &PathBuf| {
@@ -254,13 +258,28 @@ fn names(root: &Path) -> Names {
     };
     let rules = RULES.iter().flat_map(|folder| entries(&root.join(folder)));
     Names {
-        network_manager,
+        network_manager: runs("NetworkManager"),
+        networkd: if runs("systemd-networkd") { files("network") } else { Vec::new() },
+        udev: if runs("systemd-udevd") { files("link") } else { Vec::new() },
+        lent_macs: lent_macs(root),
         unmanaged: configurations.iter().any(says),
         by_mac: rules
             .filter_map(|file| Some((names_by_mac(&fs::read_to_string(&file).ok()?)?, file)))
             .map(|(line, file)| (file, line))
             .collect(),
     }
+}
+
+/// The links whose MAC was made up, by the kernel or by somebody after it.
+fn lent_macs(root: &Path) -> Vec<String> {
+    let links = entries(&root.join("sys/class/net")).into_iter();
+    let lent = links.filter(|link| {
+        let kind = text(&link.join("addr_assign_type"));
+        let mac = text(&link.join("address")).unwrap_or_default();
+        let first = u8::from_str_radix(mac.get(..2).unwrap_or_default(), 16).unwrap_or_default();
+        kind.is_some_and(|kind| kind != "0") && first & 2 != 0
+    });
+    lent.filter_map(|link| link.file_name()?.to_str().map(str::to_owned)).collect()
 }
 
 /// The line of a udev rule, or of a file for systemd's links, that names links by their MACs.
@@ -324,6 +343,14 @@ mod tests {
         let rules = "# ATTR{address}==\"x\", NAME=\"y\"\nSUBSYSTEM==\"net\", ATTR{address} == \"02:..\", NAME=\"a\"\n";
         let root = root(&[
             ("proc/77/comm", "NetworkManager\n"),
+            ("proc/78/comm", "systemd-udevd\n"),
+            ("etc/systemd/network/20-c.network", "[Match]\nName=*\n"),
+            ("sys/class/net/ens1/addr_assign_type", "0\n"),
+            ("sys/class/net/ens1/address", "02:00:00:00:00:01\n"),
+            ("sys/class/net/ens1v0/addr_assign_type", "3\n"),
+            ("sys/class/net/ens1v0/address", "02:00:00:00:00:02\n"),
+            ("sys/class/net/ens1v1/addr_assign_type", "3\n"),
+            ("sys/class/net/ens1v1/address", "3c:00:00:00:00:02\n"),
             ("etc/NetworkManager/conf.d/a.conf", "[keyfile]\nunmanaged-devices+=driver:iavf\n"),
             ("etc/udev/rules.d/70-net.rules", rules),
             ("etc/udev/rules.d/80-net.rules", "SUBSYSTEM==\"net\", NAME=\"$env{ID_NET_NAME}\"\n"),
@@ -335,6 +362,8 @@ mod tests {
         ]);
         let found = names(root.path());
         assert!(found.network_manager && found.unmanaged);
+        assert!(found.networkd.is_empty() && found.udev.len() == 2, "who runs: udev");
+        assert_eq!(found.lent_macs, ["ens1v0"]);
         let files: Vec<(String, usize)> = found
             .by_mac
             .iter()
