@@ -1,4 +1,5 @@
-//! Recorded calls of Multus, replayed on the real plugin in this kernel.
+//! Recorded calls of Multus, replayed on the real plugin in this kernel. Those for ipvlan are in `bed_children`, and
+//! those for VFs in `vf`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

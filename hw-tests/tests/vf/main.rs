@@ -5,6 +5,7 @@
 mod doctor;
 mod killed;
 mod leased;
+mod multus;
 mod refused;
 mod restored;
 mod traffic;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
             .chain(refused::cases())
             .chain(user_space::cases())
             .chain(killed::cases())
-            .chain(doctor::cases()),
+            .chain(doctor::cases())
+            .chain(multus::cases()),
     )
 }
 

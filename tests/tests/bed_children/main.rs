@@ -4,6 +4,7 @@
 mod dhcp;
 mod ipvlan;
 mod killed;
+mod multus;
 mod vlan;
 
 use std::process::ExitCode;
@@ -12,5 +13,5 @@ use linkspan_tests::harness;
 
 fn main() -> ExitCode {
     let cases = ipvlan::cases().into_iter().chain(vlan::cases()).chain(dhcp::cases());
-    harness::main(cases.chain(killed::cases()))
+    harness::main(cases.chain(killed::cases()).chain(multus::cases()))
 }
