@@ -124,8 +124,8 @@ fn told(done: Done) -> ExitCode {
         eprint!(": {error}");
         cause = error.source();
     }
-    let advice = ". Run this as root, and with a folder of the node's own that can be written: --into, --from";
-    eprintln!("{}", if error.is::<FolderError>() { advice } else { "" });
+    let advice = error.downcast_ref::<FolderError>().map(|error| format!(". {}", error.advice()));
+    eprintln!("{}", advice.unwrap_or_default());
     ExitCode::FAILURE
 }
 

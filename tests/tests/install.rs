@@ -404,6 +404,42 @@ fn a_plugin_without_its_command_line_says_what_is_missing() {
     assert!(String::from_utf8_lossy(&version.stdout).contains("1.1.0"), "{version:?}");
 }
 
+/// As config/deploy/uninstall runs it: without a capability, and the records of the node read only. Whoever starts it
+/// again until the pods are gone gets to the end.
+#[test]
+fn a_daemon_set_s_uninstall_waits_for_the_pods_and_puts_all_back() {
+    let node = Node::new();
+    let before = node.shown();
+    run(&node.linkspan, &node.install("macvlan"));
+    let state = node.folder.path().join("state");
+    let record = state.join("attachments/lan=c1=net1=claim");
+    fs::create_dir_all(record.parent().unwrap()).unwrap();
+    fs::write(&record, "{}").unwrap();
+    let script = "mkdir -p /run/linkspan && mount --bind \"$1\" /run/linkspan && \
+                  mount -o remount,bind,ro /run/linkspan && shift && \
+                  exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \"$@\"";
+    let uninstall = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh"]);
+        command.arg(&state).arg(&node.linkspan).args(["uninstall", "--stay", "--from"]);
+        command.arg(node.bin()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let refused = uninstall().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(said.contains("1 interfaces of pods are still there"), "{said}");
+    assert!(node.read("macvlan") == *PLUGIN);
+
+    fs::remove_file(record).unwrap();
+    let mut child = uninstall();
+    // It tells what it has done when all is done.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    assert_eq!(summary(&node.shown()), summary(&before));
+    assert!(child.try_wait().unwrap().is_none(), "it stays");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_folder_that_is_not_there_is_named_with_what_to_do() {
     let node = Node::new();
@@ -413,4 +449,5 @@ fn a_folder_that_is_not_there_is_named_with_what_to_do() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success());
     assert!(said.contains("bin/missing: No such file") && said.contains("--into"), "{said}");
+    assert!(said.contains("mkdir -p ") && said.trim_end().ends_with("bin/missing"), "{said}");
 }

@@ -54,6 +54,21 @@ pub(super) struct FolderError {
     source: io::Error,
 }
 
+impl FolderError {
+    /// What to do.
+    pub(super) fn advice(&self) -> String {
+        if self.action == "lock" && self.source.kind() == io::ErrorKind::NotFound {
+            let folder = self.path.display();
+            return format!(
+                "Name the folder where the container runtime looks for plugins, by --into or --from (containerd's \
+                 bin_dir), or make this one: mkdir -p {folder}"
+            );
+        }
+        "Run this as root, and with a folder of the node's own that can be written: --into, --from"
+            .to_owned()
+    }
+}
+
 /// The plugin's own name, which is always taken.
 pub(super) const PLUGIN: &str = "linkspan";
 /// The command line's, which the plugin looks for beside itself.

@@ -53,7 +53,8 @@ fn shown(source: &str) -> String {
 
 #[test]
 fn each_message_is_the_codes() {
-    let crates = ["cni", "config", "daemon", "device-plugin", "ipam-dhcp", "linux", "log", "types"];
+    let crates =
+        ["cni", "config", "ctl", "daemon", "device-plugin", "ipam-dhcp", "linux", "log", "types"];
     let code: String = crates.into_iter().map(|folder| shown(&sources(folder))).collect();
     let (_, prose) = page("docs/troubleshooting.md").parts();
     let quoted = |line| Some(str::strip_prefix(line, "**`")?.split_once("`**")?.0);
