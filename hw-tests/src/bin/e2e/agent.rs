@@ -47,6 +47,12 @@ impl Agent {
         Ok(reply.output)
     }
 
+    /// Kills daemons of the node, all before the first is started again.
+    pub(crate) fn restart(&self, daemons: &[&str]) -> Result<()> {
+        self.kill(daemons)?;
+        self.start(daemons)
+    }
+
     pub(crate) fn kill(&self, daemons: &[&str]) -> Result<()> {
         self.done(&Order::Kill(daemons.iter().map(ToString::to_string).collect()))
     }

@@ -5,6 +5,7 @@ mod devices;
 mod installed;
 mod limits;
 mod lost;
+mod restarts;
 
 use anyhow::{Context, Result, ensure};
 
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[&[Scenario]] = &[
     limits::SCENARIOS,
     children::SCENARIOS,
     lost::SCENARIOS,
+    restarts::SCENARIOS,
 ];
 
 /// Runs a scenario, removes its pods, and checks that nothing of them is left on the node.
