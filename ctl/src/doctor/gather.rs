@@ -152,7 +152,9 @@ fn pfs(sysfs: &Sysfs) -> Result<Vec<Pf>, SysfsError> {
     let mut pfs = Vec::new();
     for address in sysfs.pci_addresses()? {
         let device = sysfs.pci(address);
-        if device.class().is_ok_and(|class| class >> 16 == NETWORK) && device.physfn()?.is_none() {
+        if device.identity().is_ok_and(|device| device.class >> 16 == NETWORK)
+            && device.physfn()?.is_none()
+        {
             pfs.push(pf(sysfs, &device, socket.as_mut())?);
         }
     }

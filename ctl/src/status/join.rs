@@ -8,7 +8,7 @@ use linkspan_proto::devices::{self, ExcludedDevice, InventoryReply, Shares};
 use linkspan_proto::dhcp::HeldLease;
 use linkspan_types::{IfName, PciAddress};
 
-use super::report::{Device, HeldAddress, Lease, Parent, Pool, Report, Trouble, Vfs};
+use super::report::{Device, HeldAddress, Lease, Model, Parent, Pool, Report, Trouble, Vfs};
 use linkspan_cni::ipam::IpamRecord;
 use linkspan_cni::journal::{AttachmentKey, Record};
 use linkspan_cni::kind::LinkRecord;
@@ -183,6 +183,7 @@ impl Joined<'_> {
         device.parent = device.parent.take().or(parent);
         device.pool = Some(pool.to_owned());
         device.pod = told.holder.as_ref().map(name_of);
+        device.model = told.model.as_ref().map(model);
         if !told.driver.is_empty() {
             device.driver = Some(told.driver.clone());
         }
@@ -214,7 +215,11 @@ impl Joined<'_> {
         match parents.find(|parent| parent.pci.as_ref() == Some(&told.id)) {
             Some(parent) if parent.vfs.is_some_and(|vfs| vfs.now > 0) => {}
             Some(parent) => parent.troubles.push(trouble),
-            None => self.device(&told.id, "device").troubles.push(trouble),
+            None => {
+                let device = self.device(&told.id, "device");
+                device.model = told.model.as_ref().map(model);
+                device.troubles.push(trouble);
+            }
         }
     }
 
@@ -386,6 +391,10 @@ fn found_address(found: &Address) -> HeldAddress {
 
 fn address(address: String, tentative: bool, duplicate: bool) -> HeldAddress {
     HeldAddress { address, tentative, duplicate }
+}
+
+fn model(devices::Model { id, vendor, name }: &devices::Model) -> Model {
+    Model { id: id.clone(), vendor: vendor.clone(), name: name.clone() }
 }
 
 fn name_of(holder: &devices::Holder) -> String {

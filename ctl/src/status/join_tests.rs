@@ -109,8 +109,13 @@ fn told(id: &str, unhealthy: &str, pod: Option<&str>) -> devices::Device {
         driver: "iavf".to_owned(),
         unhealthy: unhealthy.to_owned(),
         holder: pod.map(holder),
-        model: None,
+        model: Some(model("Ethernet Adaptive Virtual Function")),
     }
+}
+
+fn model(name: &str) -> devices::Model {
+    let (id, vendor) = ("8086:1889".to_owned(), "Intel Corporation".to_owned());
+    devices::Model { id, vendor, name: name.to_owned() }
 }
 
 fn words(device: &Device) -> Vec<&'static str> {
@@ -155,6 +160,8 @@ fn a_vf_is_one_device_whoever_tells_of_it() {
     assert_eq!(first.parent.as_deref(), Some("ens1f0"));
     assert_eq!(first.pod.as_deref(), Some("default/web-0"));
     assert_eq!(first.network.as_deref(), Some("fast"));
+    let name = first.model.as_ref().map(|model| model.name.as_str());
+    assert_eq!(name, Some("Ethernet Adaptive Virtual Function"));
     assert_eq!(first.addresses.len(), 1, "a link-local address says nothing");
     assert_eq!(first.troubles, []);
     assert_eq!((second.id.as_str(), words(second)), ("0000:3b:02.1", vec!["ill"]));
@@ -289,7 +296,7 @@ fn the_shape_of_the_document_stays() {
         }],
         "devices": [{
             "id": "macvlan", "kind": "macvlan", "parent": "bond0", "number": nothing,
-            "driver": nothing, "pool": nothing, "pod": nothing, "container": "c1",
+            "driver": nothing, "model": nothing, "pool": nothing, "pod": nothing, "container": "c1",
             "network": "fast", "interface": "net1",
             "addresses": [{ "address": "10.1.0.5/24", "tentative": false, "duplicate": false }],
             "lease": nothing, "troubles": [],

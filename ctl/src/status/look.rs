@@ -72,7 +72,7 @@ fn pfs(sysfs: &Sysfs) -> Result<Vec<Pf>, SysfsError> {
         let vfs = device.virtual_functions().unwrap_or_default();
         let vfs: Vec<_> = vfs.into_iter().map(|(number, vf)| (number, vf, driver(vf))).collect();
         // Disks have VFs, too.
-        let is_network = device.class().is_ok_and(|class| class >> 16 == 0x02);
+        let is_network = device.identity().is_ok_and(|device| device.class >> 16 == 0x02);
         if is_network {
             pfs.push(Pf { address, name, possible, vfs });
         }

@@ -65,6 +65,8 @@ pub(super) struct Device {
     /// A VF's number on its PF.
     pub(super) number: Option<u32>,
     pub(super) driver: Option<String>,
+    /// Nothing where no device plugin tells it.
+    pub(super) model: Option<Model>,
     pub(super) pool: Option<String>,
     /// Namespace and name.
     pub(super) pod: Option<String>,
@@ -76,6 +78,17 @@ pub(super) struct Device {
     pub(super) addresses: Vec<HeldAddress>,
     pub(super) lease: Option<Lease>,
     pub(super) troubles: Vec<Trouble>,
+}
+
+/// What a device is, by the PCI ID database of the device plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Model {
+    /// The vendor's number and the device's: `8086:1889`.
+    pub(super) id: String,
+    /// Empty where the database doesn't know it, as its name.
+    pub(super) vendor: String,
+    pub(super) name: String,
 }
 
 /// An address of a pod's interface.

@@ -1,6 +1,8 @@
 //! A report as one table of text, and the sentences below it.  Pure.
 
-use super::report::{Device, Lease, Parent, Pool, Report, Trouble};
+use std::ops::RangeInclusive;
+
+use super::report::{Device, Lease, Model, Parent, Pool, Report, Trouble};
 
 /// How wide it may be: what fits a terminal beside another.
 const WIDTH: usize = 100;
@@ -9,9 +11,14 @@ const HEAD: [&str; 7] = ["DEVICE", "POOL", "POD", "IF", "NETWORK", "ADDRESS", "S
 /// The columns that are never cut: half an address is another address.
 const WHOLE: [usize; 2] = [0, 5];
 
+/// The columns in which nothing stands of a parent but what its devices are.
+const MIDDLE: RangeInclusive<usize> = 1..=5;
+
 /// One line.
 struct Line {
     cells: [String; 7],
+    /// What stands in place of the cells in the middle.
+    middle: Option<String>,
     tone: Tone,
 }
 
@@ -25,11 +32,12 @@ enum Tone {
 
 /// The report as text, whole lines of it, with a terminal's colours or without.
 pub(super) fn text(report: &Report, colours: bool) -> String {
-    let mut lines = vec![Line { cells: HEAD.map(String::from), tone: Tone::Head }];
+    let mut lines = vec![Line { cells: HEAD.map(String::from), middle: None, tone: Tone::Head }];
     lines.extend(report.pools.iter().map(pool));
     for one in &report.parents {
-        lines.push(parent(one));
         let on_it = |device: &&Device| device.parent.as_ref() == Some(&one.id);
+        let models = report.devices.iter().filter(on_it).filter_map(|one| one.model.as_ref());
+        lines.push(parent(one, models.map(name).next()));
         lines.extend(report.devices.iter().filter(on_it).flat_map(|one| device(one, "  ")));
     }
     let alone = report.devices.iter().filter(|device| device.parent.is_none());
@@ -53,10 +61,11 @@ fn pool(pool: &Pool) -> Line {
         format!("{} free{ill}", pool.free),
     ];
     let cells = [device, name, String::new(), String::new(), String::new(), String::new(), state];
-    Line { cells, tone: if pool.ill > 0 { Tone::Bad } else { Tone::Plain } }
+    Line { cells, middle: None, tone: if pool.ill > 0 { Tone::Bad } else { Tone::Plain } }
 }
 
-fn parent(parent: &Parent) -> Line {
+/// The VFs of a PF are all alike, and called after it.
+fn parent(parent: &Parent, model: Option<String>) -> Line {
     let word = match parent.troubles.first() {
         Some(trouble) => trouble.word,
         None => {
@@ -72,7 +81,13 @@ fn parent(parent: &Parent) -> Line {
     let mut cells = <[String; 7]>::default();
     cells[0].clone_from(&parent.id);
     cells[6] = state;
-    Line { cells, tone: tone(&parent.troubles) }
+    Line { cells, middle: model, tone: tone(&parent.troubles) }
+}
+
+/// What people call a device; its numbers, where they don't.
+fn name(model: &Model) -> String {
+    let name = if model.name.is_empty() { &model.id } else { &model.name };
+    format!("{} {name}", model.vendor).trim_start().to_owned()
 }
 
 /// A device has a line for each of its addresses, and one where it has none.
@@ -95,12 +110,13 @@ fn device(device: &Device, indent: &str) -> Vec<Line> {
             address.unwrap_or_default(),
             state,
         ],
+        middle: None,
         tone: tone(&device.troubles),
     };
     let others = device.addresses.iter().skip(1).map(|other| {
         let mut cells = <[String; 7]>::default();
         cells[5].clone_from(&other.address);
-        Line { cells, tone: tone(&device.troubles) }
+        Line { cells, middle: None, tone: tone(&device.troubles) }
     });
     std::iter::once(first).chain(others).collect()
 }
@@ -147,14 +163,19 @@ fn aligned(lines: &[Line], colours: bool) -> String {
         }
     }
     shrink(&mut widths);
+    widen(&mut widths, lines);
     let mut text = String::new();
     for line in lines {
-        let cells = line.cells.iter().zip(widths).map(|(cell, width)| {
-            let cell = cut(&printable(cell), width);
-            let pad = width.saturating_sub(cell.chars().count());
-            format!("{cell}{:pad$}{:GAP$}", "", "")
-        });
-        let row = cells.collect::<String>();
+        let row: String = match &line.middle {
+            None => {
+                line.cells.iter().zip(widths).map(|(cell, width)| padded(cell, width)).collect()
+            }
+            Some(middle) => {
+                let [first, .., last] = &line.cells;
+                let width = middle_width(&widths);
+                padded(first, widths[0]) + &padded(middle, width) + &padded(last, widths[6])
+            }
+        };
         let row = row.trim_end();
         let (on, off) = match line.tone {
             Tone::Head if colours => ("\x1b[1m", "\x1b[0m"),
@@ -164,6 +185,25 @@ fn aligned(lines: &[Line], colours: bool) -> String {
         text.extend([on, row, off, "\n"]);
     }
     text
+}
+
+/// A cell and the gap behind it.
+fn padded(cell: &str, width: usize) -> String {
+    let cell = cut(&printable(cell), width);
+    let pad = width.saturating_sub(cell.chars().count()) + GAP;
+    format!("{cell}{:pad$}", "")
+}
+
+fn middle_width(widths: &[usize; 7]) -> usize {
+    widths[MIDDLE].iter().sum::<usize>() + GAP * (MIDDLE.count() - 1)
+}
+
+/// Gives what is left of the table's width to what stands in the middle and is longer than that.
+fn widen(widths: &mut [usize; 7], lines: &[Line]) {
+    let wanted = lines.iter().flat_map(|line| &line.middle).map(|middle| middle.chars().count());
+    let missing = wanted.max().unwrap_or_default().saturating_sub(middle_width(widths));
+    let left = WIDTH.saturating_sub(widths.iter().sum::<usize>() + GAP * (widths.len() - 1));
+    widths[*MIDDLE.start()] += missing.min(left);
 }
 
 /// Takes from the widest column that may be cut, as long as the table is too wide, and none below its head.

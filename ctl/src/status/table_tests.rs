@@ -14,6 +14,10 @@ fn lease(expires_in: u64) -> Lease {
     Lease { state: "BOUND".to_owned(), server: None, expires_in: Some(expires_in) }
 }
 
+fn model(vendor: &str, name: &str) -> Model {
+    Model { id: "8086:1889".to_owned(), vendor: vendor.to_owned(), name: name.to_owned() }
+}
+
 /// A PF with a VF of a pod and an ill one, a bond with a link that has a lease, and a daemon that is down.
 fn report() -> Report {
     let pool =
@@ -28,6 +32,7 @@ fn report() -> Report {
     let vf = Device {
         id: "0000:3b:02.0".to_owned(),
         parent: Some("ens1f0".to_owned()),
+        model: Some(model("Intel Corporation", "Ethernet Adaptive Virtual Function")),
         pool: Some("linkspan.dev/fast".to_owned()),
         pod: Some("default/web-0".to_owned()),
         interface: Some("net1".to_owned()),
@@ -73,7 +78,7 @@ DEVICE          POOL               POD            IF    NETWORK  ADDRESS        
 2 devices       linkspan.dev/fast                                                 0 free, 1 ill
 bond0                                                                             up
   macvlan                          3f9d           net1  office   192.168.4.71/22  leased, 58 min
-ens1f0                                                                            up, 2/64 VFs
+ens1f0          Intel Corporation Ethernet Adaptive Virtual Function              up, 2/64 VFs
   0000:3b:02.0  linkspan.dev/fast  default/web-0  net1  fast     10.1.0.5/24      ok
                                                                  fd00::5/64
   0000:3b:02.1  linkspan.dev/fast                                                 ill
@@ -104,6 +109,7 @@ fn no_line_is_longer_than_a_hundred_columns_and_no_address_is_cut() {
     for device in &mut wide.devices {
         device.pod = Some(format!("{long}/web-0"));
         device.network = Some(long.clone());
+        device.model = Some(model(&long, &long));
         device.pool = Some(format!("example.com/{long}"));
         device.addresses = addresses(&[address, address]);
         device.troubles.push(Trouble::new("no carrier", "words of a sentence ".repeat(20)));
@@ -114,6 +120,22 @@ fn no_line_is_longer_than_a_hundred_columns_and_no_address_is_cut() {
     }
     assert_eq!(shown.matches(address).count(), 8, "{shown}");
     assert!(shown.contains("0000:3b:02.0") && shown.contains("…"), "{shown}");
+}
+
+#[test]
+fn a_model_takes_the_room_that_the_table_leaves_and_no_more() {
+    let shown = |model: Model| {
+        let pf = Parent { id: "ens1f0".to_owned(), up: true, ..Parent::default() };
+        let parent = Some("ens1f0".to_owned());
+        let vf = Device { id: "vf".to_owned(), parent, model: Some(model), ..Device::default() };
+        let report = Report { parents: vec![pf], devices: vec![vf], ..Report::default() };
+        text(&report, false).lines().nth(1).unwrap_or_default().to_owned()
+    };
+    let name = "MT2892 Family [ConnectX-6 Dx Virtual Function]";
+    let mellanox = shown(model("Mellanox Technologies", name));
+    assert!(mellanox.contains(&format!("  Mellanox Technologies {name}  up")), "{mellanox}");
+    assert_eq!(shown(model("", "")), "ens1f0  8086:1889                        up");
+    assert_eq!(shown(model("Intel Corporation", &"x".repeat(200))).chars().count(), 97);
 }
 
 #[test]

@@ -24,11 +24,6 @@ impl PciDevice {
         let expected = "a device such as pci:v00008086d000010CAsv00008086sd0000A04Cbc02sc00i00";
         Identity::parse(&text).ok_or_else(|| SysfsError::unexpected(&path, &text, expected))
     }
-
-    /// The 24-bit class, `0x020000` for an Ethernet controller.
-    pub fn class(&self) -> Result<u32, SysfsError> {
-        self.identity().map(|identity| identity.class)
-    }
 }
 
 impl Identity {
