@@ -1,6 +1,6 @@
 //! The device plugin's list of resources, and those of macvtap-cni.
 
-use linkspan_config::resource_list::{Resource, ResourceList};
+use linkspan_config::resource_list::{DuplicateName, Resource, ResourceList};
 use serde_json::Value;
 
 use super::{Finding, Text};
@@ -15,7 +15,7 @@ pub(super) fn check(text: &Text<'_>, root: &Value) -> Vec<Finding> {
         Ok(list) => list,
         Err(invalid) => return vec![text.invalid("", &invalid)],
     };
-    let mut findings = same_names(text, &list.resources);
+    let mut findings = same_names(text, &list);
     if findings.is_empty() {
         findings.push(text.fine(format!("resources that work: {}", list.resources.len())));
     }
@@ -49,29 +49,16 @@ pub(super) fn check_macvtap_cni(text: &Text<'_>) -> Vec<Finding> {
     }
 }
 
-/// Two resources of one name: the device plugin refuses the file.
-fn same_names(text: &Text<'_>, resources: &[Resource]) -> Vec<Finding> {
-    let whole = |resource: &Resource| {
-        let prefix =
-            resource.prefix.as_ref().map_or(DEFAULT_PREFIX.to_owned(), ToString::to_string);
-        format!("{prefix}/{}", resource.name)
+/// Resources of one name: the device plugin refuses the file.
+fn same_names(text: &Text<'_>, list: &ResourceList) -> Vec<Finding> {
+    // A constant that is a prefix.
+    let Ok(prefix) = DEFAULT_PREFIX.parse() else { return Vec::new() };
+    let finding = |DuplicateName { name, first, second }| {
+        let path = format!("resourceList[{second}].resourceName");
+        let line = text.lines.line(&format!("resourceList[{first}].resourceName"));
+        let said =
+            format!("`{path}` is {name} like that in line {line}, expected a name of its own");
+        text.error(&path, said)
     };
-    // Links of shares are called after the resource alone.
-    let collide = |one: &Resource, other: &Resource| {
-        let have_shares = one.shares.is_some() && other.shares.is_some();
-        whole(one) == whole(other) || (have_shares && one.name == other.name)
-    };
-    let mut findings = Vec::new();
-    for (second, resource) in resources.iter().enumerate() {
-        if let Some(first) = resources[..second].iter().position(|other| collide(other, resource)) {
-            let path = format!("resourceList[{second}].resourceName");
-            let line = text.lines.line(&format!("resourceList[{first}].resourceName"));
-            let said = format!(
-                "`{path}` is {} like that in line {line}, expected a name of its own",
-                whole(resource)
-            );
-            findings.push(text.error(&path, said));
-        }
-    }
-    findings
+    list.duplicates(&prefix).into_iter().map(finding).collect()
 }
