@@ -11,6 +11,7 @@ use crate::product::POOLS;
 pub(super) const SCENARIOS: &[Scenario] = scenarios![
     the_device_plugin_is_killed_under_running_pods,
     the_kubelet_is_killed_under_running_pods,
+    containerd_is_killed_under_running_pods,
 ];
 
 /// What the pods ask for.
@@ -26,6 +27,10 @@ fn the_device_plugin_is_killed_under_running_pods(cluster: &mut Cluster) -> Resu
 
 fn the_kubelet_is_killed_under_running_pods(cluster: &mut Cluster) -> Result<()> {
     under_running_pods(cluster, |cluster| cluster.agent().restart(&["kubelet"]))
+}
+
+fn containerd_is_killed_under_running_pods(cluster: &mut Cluster) -> Result<()> {
+    under_running_pods(cluster, |cluster| cluster.agent().restart(&["containerd"]))
 }
 
 /// Six of seven VFs are with pods. After the restart these run on as they were, the capacity is the same, and of two
