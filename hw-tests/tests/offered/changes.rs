@@ -141,8 +141,7 @@ fn everything(seen: &mut Seen, pf: &BedPf) -> impl PartialEq + use<> {
     let functions: Vec<_> = (seen.pci_addresses(&sysfs).unwrap().into_iter())
         .map(|address| {
             let device = sysfs.pci(address);
-            let numbers = (seen.class(&device).ok(), seen.vendor(&device).ok());
-            (address, numbers, seen.device(&device).ok())
+            (address, seen.identity(&device).ok())
         })
         .collect();
     let vfs = seen.virtual_functions(&sysfs.pci(pf.address)).unwrap();
