@@ -39,7 +39,7 @@ pub fn probe(
         socket.send(&request(mac, Ipv4Addr::UNSPECIFIED, address), MacAddr::BROADCAST)?;
         let deadline = start + bound * round / PROBES;
         while let Some(packet) = receive_by(&socket, deadline)? {
-            if let Some(other) = claimant(&packet, mac, address) {
+            if let Some(other) = claimant(&packet, mac, address, true) {
                 return Ok(Some(other));
             }
         }
@@ -67,15 +67,15 @@ fn request(mac: MacAddr, sender: Ipv4Addr, target: Ipv4Addr) -> [u8; LENGTH] {
     packet
 }
 
-/// Who says in this packet that the address is theirs, or asks as we do whether they may have it.
-fn claimant(packet: &[u8], own: MacAddr, address: Ipv4Addr) -> Option<MacAddr> {
+/// Who says in this packet that the address is theirs, or, if they count, asks as we do whether they may have it.
+fn claimant(packet: &[u8], own: MacAddr, address: Ipv4Addr, rivals_count: bool) -> Option<MacAddr> {
     let packet: &[u8; LENGTH] = packet.first_chunk()?;
     let octets =
         |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
     let (sender, target) = (octets(14), octets(24));
     let is_probe = packet[6..8] == [0, 1] && sender.is_unspecified() && target == address;
     let mac = MacAddr(*packet[8..].first_chunk()?);
-    let is_claim = sender == address || is_probe;
+    let is_claim = sender == address || rivals_count && is_probe;
     (packet[..6] == PREAMBLE && mac != own && is_claim).then_some(mac)
 }
 
@@ -84,15 +84,23 @@ pub struct ArpProbe {
     socket: AsyncFd<PacketSocket>,
     mac: MacAddr,
     address: Ipv4Addr,
+    rivals_count: bool,
 }
 
 impl ArpProbe {
-    /// Listens to a link, which has to be up and in the calling thread's namespace, for somebody who claims an
-    /// address. To be called in a tokio runtime.
-    pub fn open(index: u32, mac: MacAddr, address: Ipv4Addr, closer: &Closer) -> io::Result<Self> {
+    /// Listens to a link, which has to be up and in the calling thread's namespace, for somebody who has an address; if
+    /// `rivals_count`, also for somebody who asks for it meanwhile, which is a conflict by the RFC. To be called in a
+    /// tokio runtime.
+    pub fn open(
+        index: u32,
+        mac: MacAddr,
+        address: Ipv4Addr,
+        rivals_count: bool,
+        closer: &Closer,
+    ) -> io::Result<Self> {
         let socket = PacketSocket::open(index, ETH_P_ARP, Some(closer.clone()))?;
         socket.listen()?;
-        Ok(Self { socket: readable(socket)?, mac, address })
+        Ok(Self { socket: readable(socket)?, mac, address, rivals_count })
     }
 
     /// Asks everybody once.
@@ -105,7 +113,8 @@ impl ArpProbe {
     pub async fn claimed(&self) -> io::Result<MacAddr> {
         loop {
             let packet = self.socket.async_io(Interest::READABLE, receive).await?;
-            if let Some(other) = claimant(&packet, self.mac, self.address) {
+            let claimant = claimant(&packet, self.mac, self.address, self.rivals_count);
+            if let Some(other) = claimant {
                 return Ok(other);
             }
         }
@@ -156,9 +165,13 @@ mod tests {
     #[test]
     fn an_address_is_claimed_by_its_user_and_by_who_probes_for_it() {
         let elsewhere = Ipv4Addr::new(10, 0, 0, 3);
-        let claims = |packet: [u8; LENGTH]| claimant(&packet, OWN, ADDRESS);
+        let claims = |packet: [u8; LENGTH]| claimant(&packet, OWN, ADDRESS, true);
         assert_eq!(claims(request(OTHER, ADDRESS, elsewhere)), Some(OTHER));
         assert_eq!(claims(request(OTHER, NOBODY, ADDRESS)), Some(OTHER));
+        let rival = request(OTHER, NOBODY, ADDRESS);
+        assert_eq!(claimant(&rival, OWN, ADDRESS, false), None);
+        let user = request(OTHER, ADDRESS, ADDRESS);
+        assert_eq!(claimant(&user, OWN, ADDRESS, false), Some(OTHER));
         let mut reply = request(OTHER, ADDRESS, NOBODY);
         reply[7] = 2;
         assert_eq!(claims(reply), Some(OTHER));
@@ -168,6 +181,6 @@ mod tests {
         assert_eq!(claims(request(OTHER, NOBODY, elsewhere)), None);
         reply[2..4].copy_from_slice(&[0x86, 0xdd]);
         assert_eq!(claims(reply), None);
-        assert_eq!(claimant(&request(OTHER, ADDRESS, ADDRESS)[..27], OWN, ADDRESS), None);
+        assert_eq!(claimant(&user[..27], OWN, ADDRESS, true), None);
     }
 }

@@ -28,7 +28,7 @@ impl Client {
     pub(super) fn set_back(&mut self, step: &mut Step) {
         self.last_address = None;
         self.setbacks = self.setbacks.saturating_add(1);
-        let wait = times::setback(self.setbacks);
+        let wait = times::setback(self.setbacks, step.random);
         if wait.is_zero() {
             self.discover(step);
         } else {

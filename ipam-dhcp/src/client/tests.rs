@@ -69,7 +69,7 @@ impl Played {
     }
 
     fn tell(&mut self, event: Event) -> Vec<Action> {
-        // The jitter of a wait is this number modulo 2001, less 1000; that of T1 is this number modulo 1000.
+        // The jitter of a wait is this number modulo 2001, less 1000; that of T1, and of the wait after setbacks, is this number modulo 1000.
         self.random = self.random.wrapping_add(2_001_000);
         step(&mut self.client, event, self.now, self.random + 1_000)
     }

@@ -31,12 +31,14 @@ pub(super) fn ask_for_more_time(left: Duration) -> Duration {
 }
 
 /// The wait before all is begun anew, after so many setbacks in a row. The first is nobody's habit; what repeats itself
-/// waits ten seconds (RFC 2131, section 3.1.5) and more.
-pub(super) fn setback(count: u32) -> Duration {
-    match count {
-        0 | 1 => Duration::ZERO,
-        count => Duration::from_secs((10 << (count - 2).min(3)).min(64)),
-    }
+/// waits ten seconds (RFC 2131, section 3.1.5) and more. Up to half of that is added at random: two clients to which a
+/// server offers one address would meet again and again.
+pub(super) fn setback(count: u32, random: u32) -> Duration {
+    let base: u64 = match count {
+        0 | 1 => return Duration::ZERO,
+        count => (10_000 << (count - 2).min(3)).min(64_000),
+    };
+    Duration::from_millis(base + base / 2 * u64::from(random % 1_000) / 1_000)
 }
 
 /// What a server gave, counted from when it was `asked`: it began to count later. `known` is what was known of the

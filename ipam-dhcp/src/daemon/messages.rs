@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 
 use linkspan_dhcp::client::Destination;
+use linkspan_dhcp::wishes::Probe;
 use linkspan_linux::ArpProbe;
 
 use super::held::Held;
@@ -62,10 +63,13 @@ impl Daemon {
     }
 
     pub(super) fn probe(&mut self, id: Id, held: &mut Held, address: Ipv4Addr) {
+        // Servers offer one address to several who ask at once, and give it to one: who asks for it as well is then told
+        // by the server, and leaves the other alone.
+        let rivals_count = held.client.wishes().probe == Probe::Thorough;
         let opened = self.make_link(held).and_then(|()| {
             let interface = held.holder.interface(&self.home)?;
             let (index, mac) = (interface.index(), interface.mac());
-            let open = || ArpProbe::open(index, mac, address, &self.closer);
+            let open = || ArpProbe::open(index, mac, address, rivals_count, &self.closer);
             Ok(interface.visit(open)?)
         });
         match opened {

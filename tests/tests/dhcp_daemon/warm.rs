@@ -5,17 +5,17 @@ use std::net::Ipv4Addr;
 
 use linkspan_proto::dhcp::question::About;
 use linkspan_proto::dhcp::{
-    AcquireReply, AcquireRequest, Lease, Prefetch, WarmReply, WarmRequest, Wishes,
+    AcquireReply, AcquireRequest, Lease, Prefetch, Probe, WarmReply, WarmRequest, Wishes,
 };
 use linkspan_tests::cases;
 use linkspan_tests::dhcp_daemon::{DhcpDaemon, INTERFACE, addresses as addresses_of, attachment};
 use linkspan_tests::dhcp_server::DhcpServer;
 use linkspan_tests::harness::{Case, Need};
-use linkspan_tests::lan::{Lan, PARENT};
+use linkspan_tests::lan::{FAR, Lan, PARENT};
 use linkspan_tests::pods::Pod;
 use linkspan_tests::wait::until;
 
-use crate::{BOUND, SOON, pod, serve, wishes};
+use crate::{BOUND, SERVER, SOON, pod, serve, wishes};
 
 pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
     cases![&[Need::Root, Need::Tool("dnsmasq")];
@@ -26,6 +26,7 @@ pub(crate) fn cases() -> impl IntoIterator<Item = Case> {
         a_lease_whose_pod_has_come_stays_when_the_daemon_ends,
         a_lease_is_one_pod_s_wherever_the_daemon_is_killed,
         fewer_are_wanted,
+        rivals_for_the_last_addresses_have_one_each,
     ]
 }
 
@@ -243,4 +244,25 @@ fn fewer_are_wanted() {
     let _lease = acquire(&daemon, &second, &prefetch(1, 0));
     let _ready = daemon.wait_for_ready(1);
     until_given(&server, 3);
+}
+
+/// dnsmasq offers an address to all who ask before one has it, so that they look for it among their neighbours at the same
+/// time, and gives it to the first.
+fn rivals_for_the_last_addresses_have_one_each() {
+    let lan = Lan::new("dhwrival");
+    let range = "10.120.0.251,10.120.0.254,1h";
+    let server = DhcpServer::start(&lan.neighbour, FAR, &format!("{SERVER}/24"), range, &[]);
+    let daemon = DhcpDaemon::start_on(&lan.host, &[]);
+    let first = pod(&lan, "first");
+    let wishes = Wishes { probe: Probe::Quick.into(), ..wanting(&prefetch(3, 0)) };
+    let request = AcquireRequest {
+        attachment: Some(attachment(&first)),
+        netns: first.netns().display().to_string(),
+        wishes: Some(wishes),
+        ..AcquireRequest::default()
+    };
+    let reply: AcquireReply = daemon.ask(About::Acquire(request)).unwrap();
+    assert!(reply.lease.is_some(), "{}: {}", reply.error, reply.advice);
+    let _ready = daemon.wait_for_ready(3);
+    assert_eq!(server.count("DHCPDECLINE"), 0, "no neighbour had any of them");
 }

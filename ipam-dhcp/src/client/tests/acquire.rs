@@ -190,6 +190,29 @@ fn a_refusal_begins_anew_and_a_second_one_after_a_while() {
     assert_eq!(waits, [0, 10, 20, 40, 64, 64, 64]);
 }
 
+/// Two that were offered one address would ask at the same time again and again.
+#[test]
+fn clients_that_were_refused_together_do_not_begin_anew_together() {
+    let waits = [7, 500, 999].map(|random| {
+        let mut client = Client::new(MAC, Wishes::default()).unwrap();
+        let mut now = Moment::from_millis(1_000_000);
+        drop(step(&mut client, Event::Start, now, random));
+        for _ in 0..2 {
+            let transaction = client.state.exchange().unwrap().transaction;
+            let hear = |kind| {
+                let server = SERVER;
+                Event::Received(Reply { kind, transaction, mac: MAC, client_id: None, server })
+            };
+            drop(step(&mut client, hear(Kind::Offer(terms(ADDRESS, 3600))), now, random));
+            now = now.after(MOMENT);
+            drop(step(&mut client, Event::Due, now, random));
+            drop(step(&mut client, hear(Kind::Nak), now, random));
+        }
+        client.wakes_at().unwrap().since(now).as_millis()
+    });
+    assert_eq!(waits, [10_035, 12_500, 14_995]);
+}
+
 #[test]
 fn rapid_commit_takes_two_messages() {
     let wishes = Wishes { rapid_commit: true, probe: Probe::Quick, ..Wishes::default() };
