@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// A CNI plugin, which a container runtime calls; what follows is for people
+/// Linkspan on this node, for people; container runtimes call it as a CNI plugin
 #[derive(Debug, Parser)]
 #[command(
     name = "linkspan",
